@@ -1,0 +1,34 @@
+// Channel: how a session talks to the service: over a socket, or by a call in embedded mode.
+//
+// Used under the session's mutex, so by one thread at a time.
+#pragma once
+
+#include <vector>
+
+#include <allot/expected.hpp>
+
+#include "shared/platform/seqpacket.hpp"
+#include "shared/protocol/message.hpp"
+
+namespace allot {
+
+class Channel {
+ public:
+  Channel() = default;
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+  virtual ~Channel() = default;
+
+  /// Sends `body` and waits for its answer until `deadline`. A Failure comes back as its Error;
+  /// kDeadline and kDaemonGone are the channel's own.
+  [[nodiscard]] virtual Expected<protocol::Body> request(const protocol::Body& body,
+                                                         platform::Deadline deadline) = 0;
+  /// Sends a one-way message; may lose it.
+  virtual void post(const protocol::Body& body) = 0;
+  /// Grants whose answers came after their caller's deadline, each handed out once.
+  [[nodiscard]] virtual std::vector<protocol::Granted> take_late_grants() = 0;
+  /// In a forked child: lets go of the parent's connection without a word.
+  virtual void abandon() noexcept = 0;
+};
+
+}  // namespace allot

@@ -1,0 +1,235 @@
+// Embedded mode: the daemon's core behind a function call instead of a socket.
+
+#include <allot/embedded.hpp>
+
+#include <fcntl.h>
+
+#include <chrono>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "client/channel.hpp"
+#include "client/session_state.hpp"
+#include "daemon/core/audit_input.hpp"
+#include "daemon/core/service.hpp"
+#include "shared/platform/memfd.hpp"
+#include "shared/platform/random.hpp"
+#include "shared/platform/system_error.hpp"
+#include "shared/region/audit.hpp"
+#include "shared/region/region_files.hpp"
+
+namespace allot {
+
+namespace p = protocol;
+using platform::Descriptor;
+
+namespace {
+
+constexpr const char* kRegionName = "embedded";
+constexpr std::uint64_t kWordsPerStep = 1U << 20;
+constexpr std::uint32_t kGranulesPerPunch = 1U << 14;
+
+core::Instant now() {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  return {static_cast<std::uint64_t>(
+              std::chrono::duration_cast<std::chrono::nanoseconds>(since).count()),
+          ~std::uint64_t{0}};
+}
+
+Expected<Descriptor> duplicate(const Descriptor& file) {
+  Descriptor copy(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) return platform::system_error("F_DUPFD_CLOEXEC");
+  return copy;
+}
+
+}  // namespace
+
+// What the daemon is to its clients; shared by the region and its sessions' channels.
+struct detail::EmbeddedService {
+  // Sessions of several threads come in one at a time.
+  std::mutex mutex;
+  region::RegionFiles files;
+  region::RegionMapping mapping;
+  core::Service service;
+  struct Member {
+    core::SessionKey key;
+    Descriptor presence;
+  };
+  std::vector<Member> members;
+
+  [[nodiscard]] core::RegionCore& core() { return *service.regions().front(); }
+
+  Expected<void> run(const core::PendingCommit& pending) {
+    for (const core::FileRange& range : pending.ranges) {
+      if (auto done =
+              platform::commit_range(file(range.file), range.offset_bytes, range.length_bytes);
+          !done) {
+        return done.error();
+      }
+    }
+    if (auto opened = mapping.extend(files, pending.high_water_granules); !opened) {
+      return opened.error();
+    }
+    return mapping.extend_heaps(files, pending.heap_count);
+  }
+
+  [[nodiscard]] const Descriptor& file(core::RegionFile which) const {
+    switch (which) {
+      case core::RegionFile::kDirectory: return files.directory;
+      case core::RegionFile::kLedger: return files.ledger;
+      case core::RegionFile::kData: break;
+    }
+    return files.data;
+  }
+
+  // Recovers every session whose image, here its Presence, is gone; gives free memory back.
+  void settle() {
+    std::erase_if(members, [](const Member& member) {
+      if (platform::try_seal_presence(member.presence) == platform::Presence::kMapped) return false;
+      core::Service::image_gone(member.key);
+      return true;
+    });
+    while (service.recovery_pending()) (void)service.recover_step(kWordsPerStep, now());
+    core().sweep(now().unix_ns);
+    for (;;) {
+      const auto ranges = core().next_punch(kGranulesPerPunch, now().unix_ns);
+      if (ranges.empty()) return;
+      for (const core::FileRange& range : ranges) {
+        // Best effort: what is not given back now is used again by the next grant.
+        (void)platform::punch_range(file(range.file), range.offset_bytes, range.length_bytes);
+      }
+    }
+  }
+};
+
+namespace {
+
+class EmbeddedChannel final : public Channel {
+ public:
+  EmbeddedChannel(detail::EmbeddedService* service, core::ConnectionId connection)
+      : service_(service), connection_(connection) {}
+  ~EmbeddedChannel() override {
+    const std::lock_guard lock(service_->mutex);
+    service_->service.close_connection(connection_);
+  }
+
+  Expected<p::Body> request(const p::Body& body, platform::Deadline /*deadline*/) override {
+    const std::lock_guard lock(service_->mutex);
+    const p::Wire wire = p::encode({1, body});
+    core::Outcome outcome = service_->service.handle(connection_, wire, now());
+    if (outcome.commit) {
+      const core::PendingCommit pending = std::move(*outcome.commit);
+      outcome = service_->service.finish_commit(pending, service_->run(pending), now());
+    }
+    if (outcome.sends.empty()) return Error(Errc::kDaemonGone);
+    p::Body answer = outcome.sends.front().message.body;
+    if (const auto* failure = std::get_if<p::Failure>(&answer)) {
+      return Error(static_cast<Errc>(failure->errc), std::string(p::text(failure->detail)));
+    }
+    return answer;
+  }
+
+  void post(const p::Body& body) override {
+    const std::lock_guard lock(service_->mutex);
+    (void)service_->service.handle(connection_, p::encode({0, body}), now());
+  }
+
+  std::vector<p::Granted> take_late_grants() override { return {}; }
+
+  // The service lives in this process and was copied by fork() like the session.
+  void abandon() noexcept override {}
+
+ private:
+  detail::EmbeddedService* service_;
+  core::ConnectionId connection_;
+};
+
+}  // namespace
+
+EmbeddedRegion::EmbeddedRegion(std::unique_ptr<detail::EmbeddedService> service) noexcept
+    : service_(std::move(service)) {}
+EmbeddedRegion::EmbeddedRegion(EmbeddedRegion&&) noexcept = default;
+EmbeddedRegion& EmbeddedRegion::operator=(EmbeddedRegion&&) noexcept = default;
+EmbeddedRegion::~EmbeddedRegion() = default;
+
+Expected<EmbeddedRegion> EmbeddedRegion::create(const EmbeddedOptions& options) {
+  const std::uint64_t granules = options.size_bytes / region::kGranuleBytes;
+  auto files = region::RegionFiles::create(kRegionName, granules);
+  if (!files) return files.error();
+  auto mapping = region::RegionMapping::map(*files, granules, region::RegionMapping::Role::kDaemon);
+  if (!mapping) return mapping.error();
+  auto service = std::make_unique<detail::EmbeddedService>();
+  service->files = std::move(*files);
+  service->mapping = std::move(*mapping);
+  core::Limits limits;
+  limits.size_bytes = options.size_bytes;
+  limits.commit_limit_bytes = options.commit_limit_bytes;
+  limits.session_quota_bytes = options.commit_limit_bytes;
+  limits.uid_quota_bytes = options.commit_limit_bytes;
+  limits.max_grant_bytes = options.commit_limit_bytes;
+  limits.punch_delay_ms = 0;
+  limits.messages_per_second = ~0U;
+  limits.message_burst = ~0U;
+  const auto tag = static_cast<std::uint32_t>(1 + platform::random_u64() % 1023);
+  service->service.add_region(std::make_unique<core::RegionCore>(
+                                  service->mapping.view(), kRegionName, tag, limits, now().unix_ns),
+                              {});
+  return EmbeddedRegion(std::move(service));
+}
+
+Expected<Session> EmbeddedRegion::connect() {
+  detail::SessionState::Parts parts;
+  {
+    const std::lock_guard lock(service_->mutex);
+    const core::ConnectionId connection = service_->service.open_connection({::getpid(), 0, 0});
+    p::Hello hello;
+    hello.fingerprint = region::fingerprint();
+    p::set_text(hello.region, kRegionName);
+    const core::Outcome outcome =
+        service_->service.handle(connection, p::encode({1, hello}), now());
+    const auto& sent = outcome.sends.front();
+    const auto* const welcome = std::get_if<p::Welcome>(&sent.message.body);
+    if (welcome == nullptr) {
+      service_->service.close_connection(connection);
+      const auto& failure = std::get<p::Failure>(sent.message.body);
+      return Error(static_cast<Errc>(failure.errc), std::string(p::text(failure.detail)));
+    }
+    auto presence = platform::make_presence_file("allot:presence");
+    auto directory = platform::reopen_read_only(service_->files.directory);
+    auto ledger = duplicate(service_->files.ledger);
+    auto data = duplicate(service_->files.data);
+    if (!presence || !directory || !ledger || !data) {
+      return Error(Errc::kSystem, "no descriptors for another session");
+    }
+    auto kept = duplicate(*presence);
+    if (!kept) return kept.error();
+    service_->members.push_back({*sent.welcome, std::move(*kept)});
+    parts.welcome = *welcome;
+    parts.region_name = kRegionName;
+    parts.files = {std::move(*directory), std::move(*ledger), std::move(*data)};
+    parts.presence = std::move(*presence);
+    parts.channel = std::make_unique<EmbeddedChannel>(service_.get(), connection);
+    parts.deadline = std::chrono::seconds(5);
+  }
+  auto state = detail::SessionState::open(std::move(parts));
+  if (!state) return state.error();
+  return Session(std::move(*state));
+}
+
+EmbeddedAudit EmbeddedRegion::audit() {
+  const std::lock_guard lock(service_->mutex);
+  service_->settle();
+  const std::uint64_t window = service_->mapping.window_granules();
+  region::AuditInput input =
+      core::audit_input(service_->core(), window, service_->mapping.window_heaps());
+  input.quiet = true;
+  region::Audit audit(service_->core().view(), window, std::move(input));
+  while (!audit.step(kWordsPerStep)) {
+  }
+  const region::AuditReport& report = audit.report();
+  return {report.total.granted_bytes, report.total.live_bytes, report.total.live_blocks,
+          report.violation_count};
+}
+
+}  // namespace allot

@@ -1,0 +1,140 @@
+// FastHeap: one thread's private free blocks, and the few lines that allocate from and free to it.
+//
+// Lives in private memory of the process; only own words and counters are shared. Used by
+// Session::allocate()/free() and, inlined, by <allot/fast.hpp>. One thread uses it at a time.
+//
+// Invariants
+// F1. A block is on at most one private stack, and then its own word is {free, gen} (or somebody
+//     damaged it, which the next allocation sees and refuses).
+// F2. A stack is filled from own words only while it is empty, so no block is put on it twice.
+// F3. Of each operation one store matters for recovery: the own word's. The stack's top moves
+//     before it in allocate and after it in free; a process killed in between loses only its
+//     private stack, which dies with it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include <allot/detail/atomic.hpp>
+#include <allot/detail/own_word.hpp>
+#include <allot/export.hpp>
+
+namespace allot::detail {
+
+class SessionState;
+
+inline constexpr std::size_t kMaxHeapBins = 96;
+inline constexpr std::size_t kGranuleShift = 16;
+inline constexpr std::size_t kMaxFastBytes = 32 * 1024;
+inline constexpr unsigned kFastReciprocalShift = 40;
+
+struct FreeBlock {
+  void* block;
+  Atomic<std::uint32_t>* word;
+};
+
+// Counters in the ledger: allocations, frees; one writer (the layout is region/layout.hpp's).
+struct HeapCounters {
+  Atomic<std::uint64_t> allocations;
+  Atomic<std::uint64_t> frees;
+};
+
+struct HeapBin {
+  FreeBlock* top;     // one past the block that goes out next
+  FreeBlock* bottom;  // empty when top == bottom
+  FreeBlock* limit;   // full when top == limit
+  HeapCounters* counters;
+};
+
+struct FastHeap;
+
+// What a process knows of a granule of its own spans; zero for others' granules.
+struct alignas(64) SpanCell {
+  FastHeap* heap;                // the heap that has the span; nullptr: not a span of blocks
+  Atomic<std::uint32_t>* words;  // own word of the span's first block
+  std::byte* base;               // of the span
+  std::uint64_t reciprocal;
+  std::uint32_t block_bytes;
+  std::uint32_t cell_shift;
+  std::uint32_t blocks_per_cell;
+  std::uint32_t first;     // granule
+  std::uint32_t granules;  // 0: not ours
+  std::uint16_t bin;
+  std::uint16_t unlisted;  // some free block may be on no stack
+};
+static_assert(sizeof(SpanCell) == 64);
+
+struct FastHeap {
+  std::uint32_t me;  // own word of a fresh block, generation 0: {session, neither, 0}
+  std::uint32_t id;  // heap number in the region
+  std::byte* data;
+  std::size_t window_bytes;
+  SpanCell* cells;
+  SessionState* session;
+  std::array<HeapBin, kMaxHeapBins> bins;
+};
+
+inline constexpr std::size_t kMaxSessionsPerProcess = 16;
+
+// This thread's heap in each of the process's sessions; an empty heap where it has none yet.
+extern ALLOT_EXPORT constinit thread_local std::array<FastHeap*, kMaxSessionsPerProcess> tls_heaps
+    __attribute__((tls_model("initial-exec")));
+
+extern ALLOT_EXPORT const std::array<std::uint8_t, 65> kBinBy16;
+extern ALLOT_EXPORT const std::array<std::uint8_t, 257> kBinBy128;
+
+/// Takes a block of `bin` from the private stack; nullptr if it is empty or its top is damaged.
+[[gnu::always_inline]] inline void* try_pop(FastHeap& heap, std::size_t bin_index) noexcept {
+  HeapBin& bin = heap.bins[bin_index];
+  if (bin.top == bin.bottom) [[unlikely]]
+    return nullptr;
+  const FreeBlock next = *(bin.top - 1);
+  const std::uint32_t word = next.word->load_relaxed();  // relaxed: only this heap leaves `free`
+  if ((word & ~OwnWord::kGenerationMask) != OwnWord::make(OwnWord::kFree, 0)) [[unlikely]] {
+    return nullptr;
+  }
+  --bin.top;
+  // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
+  next.word->store_release(heap.me | OwnWord::generation(word));
+  bin.counters->allocations.add_single_writer(1);
+  return next.block;
+}
+
+/// Frees a block of this heap's own spans that was never exposed; false if `block` is anything
+/// else, or the stack is full: then nothing has changed.
+[[gnu::always_inline]] inline bool try_push(FastHeap& heap, void* block) noexcept {
+  const std::size_t offset = static_cast<std::size_t>(static_cast<std::byte*>(block) - heap.data);
+  if (offset >= heap.window_bytes) [[unlikely]]
+    return false;
+  const SpanCell& cell = heap.cells[offset >> kGranuleShift];
+  if (cell.heap != &heap) [[unlikely]]
+    return false;
+  const auto in_span = static_cast<std::uint32_t>(static_cast<std::byte*>(block) - cell.base);
+  const std::uint32_t cell_index = in_span >> cell.cell_shift;
+  const std::uint32_t in_cell = in_span & ((1U << cell.cell_shift) - 1);
+  const auto slot = static_cast<std::uint32_t>((in_cell * cell.reciprocal) >> kFastReciprocalShift);
+  if (slot * cell.block_bytes != in_cell || slot >= cell.blocks_per_cell) [[unlikely]] {
+    return false;
+  }
+  Atomic<std::uint32_t>* const own = &cell.words[cell_index * cell.blocks_per_cell + slot];
+  const std::uint32_t word = own->load_relaxed();  // relaxed: only we move a word that is ours
+  if ((word & ~OwnWord::kGenerationMask) != heap.me) [[unlikely]]
+    return false;
+  HeapBin& bin = heap.bins[cell.bin];
+  if (bin.top == bin.limit) [[unlikely]]
+    return false;
+  // R6 pairs with A5: what the owner did to the block happens before it is free.
+  own->store_release(OwnWord::make(OwnWord::kFree, word));
+  *bin.top++ = FreeBlock{block, own};
+  bin.counters->frees.add_single_writer(1);
+  return true;
+}
+
+/// The bin for 1 .. kMaxFastBytes bytes.
+[[gnu::always_inline]] inline std::size_t fast_bin(std::size_t size_bytes) noexcept {
+  return size_bytes <= 1024 ? kBinBy16[(size_bytes + 15) / 16]
+                            : kBinBy128[(size_bytes + 127) / 128];
+}
+
+}  // namespace allot::detail

@@ -1,0 +1,195 @@
+// Session: one process's use of one region. Allocate, free, hand over, publish, find.
+//
+// Used by every thread of a client process. A Session is a handle (a shared pointer) to the one
+// session that this process has in a region; copies are cheap; the session ends when the last copy
+// is gone, at close(), or with the process, however it ends. All calls may be made from any thread
+// unless they say otherwise. allocate() and free() cost a few nanoseconds and make no system call
+// unless a span must be granted; they never throw. Calls that return Expected may send a message
+// to allotd and then wait, at most until the session's deadline.
+//
+// After fork() the child has no session: every call on the inherited one returns Errc::kForked
+// (allocate: nullptr) and destructors do nothing; the child may connect() anew. After exec() the
+// old session ends. Do not allocate in signal handlers.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <allot/errc.hpp>
+#include <allot/expected.hpp>
+#include <allot/export.hpp>
+#include <allot/handle.hpp>
+
+namespace allot {
+
+namespace detail {
+class SessionState;
+struct FastHeap;
+}  // namespace detail
+
+template <class T>
+class Owned;
+template <class T>
+class Pinned;
+
+/// Names a session among all that a region ever had. Plain data: send it as it is.
+struct SessionId {
+  std::uint32_t session = 0;
+  std::uint32_t reserved = 0;
+  std::uint64_t incarnation = 0;
+  friend bool operator==(const SessionId&, const SessionId&) = default;
+};
+
+struct ConnectOptions {
+  /// The daemon's client socket. Empty: $ALLOT_RUNTIME_DIR/client.sock if that is set, else
+  /// /run/allot/client.sock, then $XDG_RUNTIME_DIR/allot/client.sock.
+  std::filesystem::path socket_path;
+  /// Which region; the daemon always has "default".
+  std::string region = "default";
+  /// Shown by allotctl sessions; at most 15 bytes are kept. Empty: the program's name.
+  std::string label;
+  /// How long any call waits for the daemon.
+  std::chrono::milliseconds deadline{5000};
+};
+
+/// A block that was found by name: readable for as long as `pin` lives.
+struct FoundBlock {
+  const void* address = nullptr;
+  std::size_t size_bytes = 0;
+  Handle handle;
+};
+
+class ALLOT_EXPORT Session {
+ public:
+  /// Connects to allotd and maps the region, or returns the session that this process has there
+  /// already. Errors say where it looked and what to do (kNoDaemon, kNotAllowed, kUnknownRegion,
+  /// kLayoutMismatch, kTooManySessions, kAddressSpace, kDeadline, ...).
+  [[nodiscard]] static Expected<Session> connect(const ConnectOptions& options = {});
+
+  // --- memory ---
+
+  /// Allocates `size_bytes` (1 .. the session's quota), aligned to 16 or to the largest power of
+  /// two that divides the block's size class. Contents unspecified. Owned by this session until
+  /// freed or adopted by another. nullptr on failure: last_error() says why. No syscall unless a
+  /// span must be granted.
+  [[nodiscard]] void* allocate(std::size_t size_bytes) noexcept;
+
+  /// Like allocate(), aligned to `alignment` (a power of two, 1 .. 2 MiB).
+  [[nodiscard]] void* allocate_aligned(std::size_t size_bytes, std::size_t alignment) noexcept;
+
+  /// Frees a block that this session owns, whoever allocated it. nullptr is ignored. Anything but
+  /// a block of ours changes nothing: kNotInRegion, kNotABlock, kInteriorPointer, kDoubleFree,
+  /// kNotOwner, kCorruptWord, kForked.
+  Errc free(void* block) noexcept;
+
+  /// Bytes that may be used at `block`: at least what was asked for. 0 if it is no block.
+  [[nodiscard]] std::size_t usable_size(const void* block) const noexcept;
+
+  /// Why this thread's latest allocate() returned nullptr.
+  [[nodiscard]] static const Error& last_error() noexcept;
+
+  /// Gives back what this process holds free: spare spans, cached large blocks, and wholly free
+  /// spans of the calling thread and of threads that have ended. Returns bytes given back.
+  std::size_t trim() noexcept;
+
+  // --- handles and ownership ---
+
+  /// The handle of a block that this session owns (any address it returned). From now on its
+  /// generation changes when it is freed, so the handle goes stale.
+  [[nodiscard]] Expected<Handle> handle_of(const void* block) noexcept;
+
+  /// Where the block of `handle` lies in this process, without owning it: it may be freed by its
+  /// owner at any time. kStaleHandle, kForeignRegion, kNotInRegion.
+  [[nodiscard]] Expected<void*> resolve(Handle handle) noexcept;
+
+  /// Lets any one session of the region adopt `block`. Ours, and freed by free() or at our end,
+  /// until somebody does.
+  [[nodiscard]] Expected<Handle> offer(const void* block) noexcept;
+
+  /// Takes an offered block: this session owns it from now on. Exactly one adopter succeeds.
+  /// kStaleHandle, kNotOffered, kForeignRegion, kNotInRegion.
+  [[nodiscard]] Expected<void*> adopt(Handle handle) noexcept;
+
+  /// Takes back what this session offered, unless somebody adopted it (kNotOwner, kNotOffered).
+  [[nodiscard]] Expected<void*> retract(Handle handle) noexcept;
+
+  /// Blocks that this session offers and nobody has adopted. Scans the region's own words.
+  [[nodiscard]] std::vector<Handle> offers() const;
+
+  // --- names ---
+
+  /// Gives `block` to the service under `name` (1 .. 63 printable characters): it stays when this
+  /// session ends, until unpublish(). On error the block is still ours.
+  [[nodiscard]] Expected<Handle> publish(std::string_view name, void* block);
+
+  /// Finds a published block and pins it: it stays readable until unpin(), also if it is
+  /// unpublished meanwhile. Pins end with the session. Many may find one block.
+  [[nodiscard]] Expected<FoundBlock> find(std::string_view name);
+
+  /// Ends this session's pin.
+  [[nodiscard]] Expected<void> unpin(Handle handle);
+
+  /// Hides the name at once; the block is freed when nobody pins it any more. kNotOwner unless
+  /// the same user published it.
+  [[nodiscard]] Expected<void> unpublish(std::string_view name, Handle handle);
+
+  // --- typed ---
+
+  /// Constructs a T in a new block. T must be trivially destructible: when its owner is killed no
+  /// destructor runs.
+  template <class T, class... Args>
+  [[nodiscard]] Owned<T> make(Args&&... args);
+
+  /// `count` value-initialised Ts in a new block.
+  template <class T>
+  [[nodiscard]] Owned<T[]> make_array(std::size_t count);
+
+  /// Adopts a block as a T (or T[]); kTypeMismatch if it is too small or badly aligned for one,
+  /// and then nothing is adopted.
+  template <class T>
+  [[nodiscard]] Expected<Owned<T>> adopt(Handle handle);
+
+  /// Finds and pins a published T for reading.
+  template <class T>
+  [[nodiscard]] Expected<Pinned<T>> find(std::string_view name);
+
+  // --- the session itself ---
+
+  [[nodiscard]] SessionId id() const noexcept;
+
+  /// Calls `callback` once, on a thread of the library, when the other session has ended and
+  /// everything it held is recovered. If it has ended already, soon after this call returns.
+  [[nodiscard]] Expected<void> on_exit(const SessionId& other, std::function<void()> callback);
+
+  /// Ends the session now: what it still owns is freed, its mappings go. No other thread may be
+  /// inside a call. Copies of this Session return kClosed from then on.
+  void close() noexcept;
+
+  /// True for two handles to one session.
+  friend bool operator==(const Session& a, const Session& b) noexcept {
+    return a.state_ == b.state_;
+  }
+
+ private:
+  friend class EmbeddedRegion;
+  friend struct FastAccess;
+  explicit Session(std::shared_ptr<detail::SessionState> state) noexcept;
+
+  std::shared_ptr<detail::SessionState> state_;
+  std::size_t slot_ = 0;  // index of this session in every thread's heap table
+};
+
+}  // namespace allot
+
+#include <allot/owned.hpp>

@@ -1,0 +1,123 @@
+// Large blocks: whole spans, one block each, cached for reuse within a limit.
+//
+// All under the session's mutex but the own word's store. A large span is cached when its word is
+// free; a word freed by another session is found by collect_large_locked(), unless the daemon took
+// the block meanwhile: then the span goes back.
+
+#include <algorithm>
+
+#include "client/session_state.hpp"
+#include "shared/platform/random.hpp"
+
+namespace allot::detail {
+
+using region::CarveWord;
+using region::kGranuleBytes;
+using region::kLargeBin;
+
+namespace {
+
+constexpr std::uint64_t kMaxCachedLargeBytes = std::uint64_t{64} << 20;
+// A cached span serves a request if it is at most an eighth longer than wanted.
+constexpr std::uint64_t kMaxWasteDivisor = 8;
+constexpr std::uint32_t kNoSpan = ~std::uint32_t{0};
+
+}  // namespace
+
+Expected<void*> SessionState::allocate_large(std::uint64_t size_bytes, std::size_t alignment) {
+  const std::uint64_t granules = (size_bytes + kGranuleBytes - 1) / kGranuleBytes;
+  const std::uint64_t align_granules = std::max<std::uint64_t>(alignment / kGranuleBytes, 1);
+  if (granules > view_.granules()) return Error(Errc::kSizeTooLarge);
+  const std::lock_guard lock(mutex_);
+  if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
+  std::uint32_t first = find_cached_large_locked(granules, align_granules);
+  if (first == kNoSpan) {
+    collect_large_locked();
+    first = find_cached_large_locked(granules, align_granules);
+  }
+  std::uint32_t generation = 0;
+  if (first == kNoSpan) {
+    auto granted = grant_locked({static_cast<std::uint32_t>(granules), 1, region::kWordsPerUnit,
+                                 static_cast<std::uint32_t>(align_granules)});
+    if (!granted) return granted.error();
+    first = static_cast<std::uint32_t>(granted->first);
+    large_[first] = LargeSpan{granted->granules, false};
+    generation = static_cast<std::uint32_t>(platform::random_u64());
+  } else {
+    generation = OwnWord::generation(view_.word(first, 0).load_relaxed());
+  }
+  // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
+  view_.word(first, 0).store_release(OwnWord::make(id_, generation));
+  // R2 pairs with A2 in RegionView::carving_of(): the word before the carve word.
+  view_.span_ledger(first).carve.store_release(CarveWord::kLarge);
+  session_heap_->bins[kLargeBin].counters->allocations.add_single_writer(1);
+  return static_cast<void*>(mapping_.data() + first * kGranuleBytes);
+}
+
+std::uint32_t SessionState::find_cached_large_locked(std::uint64_t granules,
+                                                     std::uint64_t align_granules) {
+  const std::uint64_t most = granules + granules / kMaxWasteDivisor;
+  for (auto it = large_cache_.lower_bound(static_cast<std::uint32_t>(granules));
+       it != large_cache_.end() && it->first <= most; ++it) {
+    const std::uint32_t first = it->second;
+    if (first % align_granules != 0) continue;
+    large_cache_bytes_ -= it->first * kGranuleBytes;
+    large_cache_.erase(it);
+    large_[first].cached = false;
+    return first;
+  }
+  return kNoSpan;
+}
+
+void SessionState::collect_large_locked() {
+  std::vector<std::uint32_t> taken;
+  for (auto& [first, span] : large_) {
+    if (span.cached) continue;
+    auto& own = view_.word(first, 0);
+    std::uint32_t word = own.load_acquire();
+    if (OwnWord::owner(word) == OwnWord::kTaken) taken.push_back(first);
+    if (OwnWord::owner(word) != OwnWord::kFreed) continue;
+    // A4 pairs with R4 in the daemon's take_large_block(): exactly one of us moves the word.
+    if (own.compare_exchange_acq_rel(word, OwnWord::make(OwnWord::kFree, word))) {
+      cache_large_locked(first);
+    } else {
+      taken.push_back(first);
+    }
+  }
+  for (const std::uint32_t first : taken) {
+    if (return_span_locked(first)) large_.erase(first);
+  }
+}
+
+void SessionState::cache_large_locked(std::uint32_t first) {
+  LargeSpan& span = large_.at(first);
+  span.cached = true;
+  large_cache_.emplace(span.granules, first);
+  large_cache_bytes_ += span.granules * kGranuleBytes;
+}
+
+std::size_t SessionState::return_cached_large_locked() {
+  std::size_t given_back = 0;
+  for (auto it = large_cache_.begin(); it != large_cache_.end();) {
+    if (!return_span_locked(it->second)) return given_back;
+    given_back += it->first * kGranuleBytes;
+    large_.erase(it->second);
+    it = large_cache_.erase(it);
+  }
+  large_cache_bytes_ = 0;
+  return given_back;
+}
+
+void SessionState::keep_freed_large(std::uint32_t first) {
+  const std::lock_guard lock(mutex_);
+  const auto found = large_.find(first);
+  if (found == large_.end() || found->second.cached) return;
+  const std::uint64_t bytes = found->second.granules * kGranuleBytes;
+  if (large_cache_bytes_ + bytes > kMaxCachedLargeBytes && return_span_locked(first)) {
+    large_.erase(found);
+    return;
+  }
+  cache_large_locked(first);
+}
+
+}  // namespace allot::detail

@@ -1,0 +1,291 @@
+// Who owns a block: free, expose, offer, adopt, retract, publish. Each is one CAS on the own word.
+//
+// Every CAS loop here ends because the word leaves the state that the caller needs, or after a
+// bounded number of tries if a member keeps scribbling. A thread that dies at any line leaves the
+// word before or after its one CAS; what follows (stack, hint, counter) is private or a hint.
+
+#include <algorithm>
+
+#include "client/process.hpp"
+#include "client/session_state.hpp"
+
+namespace allot::detail {
+
+namespace p = protocol;
+using region::BlockRef;
+using region::kGranuleBytes;
+using region::kLargeBin;
+
+namespace {
+
+constexpr int kTries = 16;
+
+}  // namespace
+
+Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found) noexcept {
+  const std::uint64_t granule = offset_bytes / kGranuleBytes;
+  // A9 pairs with R9 in open_window_locked(): what is below the size is mapped.
+  std::uint64_t window = window_granules_.load_acquire();
+  if (granule >= window) {
+    if (granule >= view_.granules()) return Errc::kNotInRegion;
+    const std::uint64_t high_water = view_.header().high_water_granules.load_acquire();
+    if (granule >= high_water) return Errc::kNotABlock;
+    const std::lock_guard lock(mutex_);
+    if (auto opened = open_window_locked(high_water); !opened) return Errc::kAddressSpace;
+    window = window_granules_.load_relaxed();
+  }
+  Errc errc = view_.find_block(offset_bytes, window, found);
+  if (errc == Errc::kNotABlock) {
+    // A span may reach beyond our window; open it as far as the directory goes and look again.
+    const std::uint64_t high_water = view_.header().high_water_granules.load_acquire();
+    if (high_water <= window) return errc;
+    const std::lock_guard lock(mutex_);
+    if (auto opened = open_window_locked(high_water); !opened) return Errc::kAddressSpace;
+    errc = view_.find_block(offset_bytes, window_granules_.load_relaxed(), found);
+  }
+  return errc;
+}
+
+Errc SessionState::locate(const void* block, BlockRef& found) noexcept {
+  if (const Errc life = life_error(); life != Errc::kOk) return life;
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  const auto base = reinterpret_cast<std::uintptr_t>(mapping_.data());
+  if (address < base || address - base >= view_.granules() * kGranuleBytes) {
+    return Errc::kNotInRegion;
+  }
+  return locate(address - base, found);
+}
+
+Errc SessionState::check_owner(std::uint32_t word) const noexcept {
+  const std::uint32_t owner = OwnWord::owner(word);
+  if (owner == id_) return Errc::kOk;
+  switch (owner) {
+    case OwnWord::kFree:
+    case OwnWord::kFreed:
+    case OwnWord::kTaken: return Errc::kDoubleFree;
+    case OwnWord::kKept: return Errc::kPublished;
+    default: break;
+  }
+  return owner < OwnWord::kFirstSession ? Errc::kCorruptWord : Errc::kNotOwner;
+}
+
+// --- free ---
+
+Errc SessionState::free(void* block) noexcept {
+  if (block == nullptr) return Errc::kOk;
+  BlockRef found;
+  if (const Errc errc = locate(block, found); errc != Errc::kOk) return errc;
+  auto mine = heap_for_this_thread();
+  ThreadHeap* const heap = mine ? *mine : nullptr;
+  const std::uint32_t first = found.span.first;
+  const bool of_session =
+      found.span.head.state == region::SpanState::kGranted && found.span.head.session == id_;
+  const bool to_stack = of_session && heap != nullptr && cells_[first].heap == heap;
+  const bool own_span =
+      to_stack || (of_session && found.carving.kind == region::Carving::Kind::kLarge);
+  const std::uint32_t next_owner = own_span ? OwnWord::kFree : OwnWord::kFreed;
+
+  std::uint32_t word = found.word->load_acquire();
+  for (int tries = 0; tries < kTries; ++tries) {
+    if (const Errc errc = check_owner(word); errc != Errc::kOk) {
+      return errc == Errc::kPublished ? Errc::kNotOwner : errc;
+    }
+    // R8 pairs with A8 in collect_span(): our last writes happen before the block's reuse.
+    if (found.word->compare_exchange_acq_rel(word, OwnWord::after_free(word, next_owner))) {
+      count_free(found.carving.bin, heap);
+      if (to_stack) {
+        heap->push(cells_[first], block, found.word);
+      } else if (own_span) {
+        keep_freed_large(first);
+      } else {
+        free_elsewhere(found, of_session);
+      }
+      return Errc::kOk;
+    }
+  }
+  return Errc::kCorruptWord;
+}
+
+void SessionState::count_free(std::uint32_t bin, ThreadHeap* heap) noexcept {
+  if (heap != nullptr) {
+    heap->count_free(bin);
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  if (session_heap_ != nullptr) session_heap_->count_free(bin);
+}
+
+// The span's owner, or the daemon, is told where to look; a lost hint costs a later scan.
+void SessionState::free_elsewhere(const BlockRef& found, bool of_session) noexcept {
+  auto& hint = view_.span_ledger(found.span.first).hint;
+  // R7 pairs with A7 in ThreadHeap::collect(): the word is freed before the hint is seen. Relaxed
+  // look first: the line stays shared while many blocks of a span are freed in a row.
+  if (hint.load_relaxed() == 0) hint.store_release(1);
+  const bool large = found.carving.kind == region::Carving::Kind::kLarge;
+  if (of_session || (!large && found.span.head.state != region::SpanState::kOrphan)) return;
+  const std::lock_guard lock(mutex_);
+  parts_.channel->post(p::FreedElsewhere{found.span.first});
+}
+
+std::size_t SessionState::usable_size(const void* block) noexcept {
+  BlockRef found;
+  return locate(block, found) == Errc::kOk ? found.carving.block_bytes : 0;
+}
+
+// --- handles ---
+
+Expected<Handle> SessionState::expose(const void* block, bool offer) noexcept {
+  BlockRef found;
+  if (const Errc errc = locate(block, found); errc != Errc::kOk) return Error(errc);
+  const std::uint32_t bits = OwnWord::kExposed | (offer ? OwnWord::kOffered : 0);
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  const auto offset = address - reinterpret_cast<std::uintptr_t>(mapping_.data());
+  std::uint32_t word = found.word->load_acquire();
+  for (int tries = 0; tries < kTries; ++tries) {
+    if (const Errc errc = check_owner(word); errc != Errc::kOk) return Error(errc);
+    // R10 pairs with A10 in take_offered(): what we wrote into the block is seen by its receiver.
+    if ((word & bits) == bits || found.word->compare_exchange_acq_rel(word, word | bits)) {
+      return Handle::make(parts_.welcome.region_tag, offset, OwnWord::generation(word));
+    }
+  }
+  return Error(Errc::kCorruptWord);
+}
+
+Expected<BlockRef> SessionState::locate_handle(Handle handle) noexcept {
+  if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
+  if (!handle) return Error(Errc::kBadArgument, "the empty handle");
+  if (handle.region_tag() != parts_.welcome.region_tag) return Error(Errc::kForeignRegion);
+  BlockRef found;
+  const Errc errc = locate(handle.offset_bytes(), found);
+  if (errc == Errc::kNotABlock || errc == Errc::kInteriorPointer) return Error(Errc::kStaleHandle);
+  if (errc != Errc::kOk) return Error(errc);
+  return found;
+}
+
+Expected<void*> SessionState::resolve(Handle handle) noexcept {
+  auto found = locate_handle(handle);
+  if (!found) return found.error();
+  // A11 pairs with R10: what the owner wrote before it gave the handle away.
+  const std::uint32_t word = found->word->load_acquire();
+  if (OwnWord::generation(word) != handle.generation() || !OwnWord::is_live(word)) {
+    return Error(Errc::kStaleHandle);
+  }
+  return static_cast<void*>(mapping_.data() + handle.offset_bytes());
+}
+
+Expected<void*> SessionState::adopt(Handle handle) noexcept { return take_offered(handle, false); }
+
+Expected<void*> SessionState::retract(Handle handle) noexcept { return take_offered(handle, true); }
+
+Expected<void*> SessionState::take_offered(Handle handle, bool only_own) noexcept {
+  auto found = locate_handle(handle);
+  if (!found) return found.error();
+  std::uint32_t word = found->word->load_acquire();
+  for (int tries = 0; tries < kTries; ++tries) {
+    if (OwnWord::generation(word) != handle.generation() || !OwnWord::is_live(word)) {
+      return Error(Errc::kStaleHandle);
+    }
+    if (OwnWord::owner(word) == OwnWord::kKept) return Error(Errc::kPublished);
+    if (only_own && OwnWord::owner(word) != id_) return Error(Errc::kNotOwner);
+    if (!OwnWord::is_offered(word)) return Error(Errc::kNotOffered);
+    const std::uint32_t mine = OwnWord::make(id_, word) | OwnWord::kExposed;
+    // A10 pairs with R10 in expose(): the giver's writes happen before our reads.
+    if (found->word->compare_exchange_acq_rel(word, mine)) {
+      return static_cast<void*>(mapping_.data() + handle.offset_bytes());
+    }
+  }
+  return Error(Errc::kCorruptWord);
+}
+
+std::vector<Handle> SessionState::offers() {
+  std::vector<Handle> out;
+  if (life_error() != Errc::kOk) return out;
+  const std::lock_guard lock(mutex_);
+  if (!open_window_locked(view_.header().high_water_granules.load_acquire())) return out;
+  const std::uint64_t window = window_granules_.load_relaxed();
+  for (std::uint64_t granule = 0; granule < window;) {
+    const auto span = view_.find_span(granule, window);
+    if (!span || span->first != granule) {
+      ++granule;
+      continue;
+    }
+    granule += span->head.granules;
+    const region::Carving carving = view_.carving_of(*span);
+    for (std::uint32_t i = 0; i < carving.block_count; ++i) {
+      const std::uint32_t word = view_.word(span->first, i).load_acquire();
+      if (OwnWord::owner(word) != id_ || !OwnWord::is_offered(word)) continue;
+      const std::uint64_t in_span =
+          carving.bin == kLargeBin ? 0 : region::block_offset(region::kSizeClasses[carving.bin], i);
+      out.push_back(Handle::make(parts_.welcome.region_tag, span->first * kGranuleBytes + in_span,
+                                 OwnWord::generation(word)));
+    }
+  }
+  return out;
+}
+
+// --- names ---
+
+Expected<Handle> SessionState::publish(std::string_view name, void* block) {
+  if (!p::is_valid_name(name, region::kNameBytes)) {
+    return Error(Errc::kBadName, std::string(name));
+  }
+  auto handle = expose(block, true);
+  if (!handle) return handle;
+  p::Publish body;
+  body.handle = handle->bits();
+  p::set_text(body.name, name);
+  auto published = [&]() -> Expected<p::Body> {
+    const std::lock_guard lock(mutex_);
+    if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
+    return request(body);
+  }();
+  if (!published) {
+    // Ours again, unless the daemon kept it and only its answer came too late.
+    (void)retract(*handle);
+    return published.error();
+  }
+  return handle;
+}
+
+Expected<FoundBlock> SessionState::find(std::string_view name) {
+  if (!p::is_valid_name(name, region::kNameBytes)) return Error(Errc::kBadName, std::string(name));
+  p::Find body;
+  p::set_text(body.name, name);
+  auto answer = [&]() -> Expected<p::Body> {
+    const std::lock_guard lock(mutex_);
+    if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
+    return request(body);
+  }();
+  if (!answer) return answer.error();
+  const auto* const found = std::get_if<p::Found>(&*answer);
+  if (found == nullptr) return Error(Errc::kBadMessage);
+  const Handle handle = Handle::from_bits(found->handle);
+  auto address = resolve(handle);
+  if (!address) {
+    (void)unpin(handle);
+    return address.error();
+  }
+  return FoundBlock{*address, usable_size(*address), handle};
+}
+
+Expected<void> SessionState::unpin(Handle handle) {
+  const std::lock_guard lock(mutex_);
+  if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
+  auto answer = request(p::Unpin{handle.bits()});
+  if (!answer) return answer.error();
+  return {};
+}
+
+Expected<void> SessionState::unpublish(std::string_view name, Handle handle) {
+  if (!p::is_valid_name(name, region::kNameBytes)) return Error(Errc::kBadName, std::string(name));
+  p::Unpublish body;
+  body.handle = handle.bits();
+  p::set_text(body.name, name);
+  const std::lock_guard lock(mutex_);
+  if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
+  auto answer = request(body);
+  if (!answer) return answer.error();
+  return {};
+}
+
+}  // namespace allot::detail

@@ -1,0 +1,185 @@
+#include "client/process.hpp"
+
+#include <pthread.h>
+
+#include <array>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "client/session_state.hpp"
+
+namespace allot {
+
+namespace detail {
+
+namespace {
+
+// What a thread's table holds where it has no heap: every bin is empty, no address is inside.
+constinit FastHeap empty_heap{};
+
+constexpr std::array<FastHeap*, kMaxSessionsPerProcess> all_empty() {
+  std::array<FastHeap*, kMaxSessionsPerProcess> table{};
+  table.fill(&empty_heap);
+  return table;
+}
+
+}  // namespace
+
+constinit thread_local std::array<FastHeap*, kMaxSessionsPerProcess> tls_heaps = all_empty();
+
+}  // namespace detail
+
+namespace process {
+
+namespace {
+
+// Order of locking: connect_mutex, mutex, a session's mutex, heaps_mutex.
+struct Registry {
+  std::mutex mutex;
+  std::array<detail::SessionState*, detail::kMaxSessionsPerProcess> sessions{};
+  std::array<bool, detail::kMaxSessionsPerProcess> slot_used{};
+  std::map<std::string, std::weak_ptr<detail::SessionState>> by_key;
+  std::mutex connect_mutex;  // one connect at a time
+  std::mutex heaps_mutex;
+  std::vector<ThreadHeap*> idle_heaps;
+};
+
+// Never destroyed: threads may end after static destructors have run.
+Registry& registry() {
+  static auto* const kRegistry = new Registry();
+  return *kRegistry;
+}
+
+// Ends with its thread and parks the thread's heaps.
+struct Parker {
+  bool ended = false;
+  ~Parker() {
+    ended = true;
+    for (detail::FastHeap*& entry : detail::tls_heaps) {
+      if (entry == &detail::empty_heap) continue;
+      auto* const heap = static_cast<ThreadHeap*>(entry);
+      entry = &detail::empty_heap;
+      const std::lock_guard lock(registry().mutex);
+      if (heap->is_attached()) {
+        heap->session->park(heap);
+      } else {
+        recycle_heap(heap);
+      }
+    }
+  }
+};
+
+thread_local Parker parker;
+
+void before_fork() {
+  Registry& all = registry();
+  all.connect_mutex.lock();
+  all.mutex.lock();
+  for (detail::SessionState* const session : all.sessions) {
+    if (session != nullptr) session->lock_for_fork();
+  }
+  all.heaps_mutex.lock();
+}
+
+void unlock_all() {
+  Registry& all = registry();
+  all.heaps_mutex.unlock();
+  for (detail::SessionState* const session : all.sessions) {
+    if (session != nullptr) session->unlock_after_fork();
+  }
+  all.mutex.unlock();
+  all.connect_mutex.unlock();
+}
+
+// The child has none of the mappings. Its copies of the sessions say so; their slots stay taken,
+// so that no handle from before the fork ever meets a session from after it.
+void in_child() {
+  Registry& all = registry();
+  for (detail::SessionState*& session : all.sessions) {
+    if (session != nullptr) session->become_forked();
+  }
+  detail::tls_heaps.fill(&detail::empty_heap);
+  unlock_all();
+  all.sessions.fill(nullptr);
+  all.by_key.clear();
+}
+
+void install_fork_hooks() {
+  static const bool kInstalled = [] {
+    ::pthread_atfork(before_fork, unlock_all, in_child);
+    return true;
+  }();
+  (void)kInstalled;
+}
+
+}  // namespace
+
+Expected<std::size_t> add_session(detail::SessionState* state) {
+  install_fork_hooks();
+  Registry& all = registry();
+  const std::lock_guard lock(all.mutex);
+  for (std::size_t slot = 0; slot < all.slot_used.size(); ++slot) {
+    if (all.slot_used.at(slot)) continue;
+    all.slot_used.at(slot) = true;
+    all.sessions.at(slot) = state;
+    return slot;
+  }
+  return Error(Errc::kTooManySessions,
+               std::to_string(detail::kMaxSessionsPerProcess) + " sessions in this process");
+}
+
+void remove_session(std::size_t slot) noexcept {
+  Registry& all = registry();
+  const std::lock_guard lock(all.mutex);
+  all.slot_used.at(slot) = false;
+  all.sessions.at(slot) = nullptr;
+}
+
+Expected<std::shared_ptr<detail::SessionState>> find_or_make(
+    const std::string& key,
+    const std::function<Expected<std::shared_ptr<detail::SessionState>>()>& make) {
+  Registry& all = registry();
+  install_fork_hooks();
+  const std::lock_guard lock(all.connect_mutex);
+  if (const auto found = all.by_key.find(key); found != all.by_key.end()) {
+    if (auto session = found->second.lock(); session && session->is_open()) return session;
+  }
+  auto made = make();
+  if (made) all.by_key[key] = *made;
+  return made;
+}
+
+void set_thread_heap(std::size_t slot, ThreadHeap* heap) noexcept {
+  (void)&parker;  // makes it exist, so that its destructor runs
+  parker.ended = false;
+  auto*& entry = detail::tls_heaps.at(slot);
+  // A detached heap of an earlier session in this slot: only this thread's table points at it.
+  if (entry != &detail::empty_heap) recycle_heap(static_cast<ThreadHeap*>(entry));
+  entry = heap;
+}
+
+bool thread_is_ending() noexcept { return parker.ended; }
+
+ThreadHeap* obtain_heap() noexcept {
+  Registry& all = registry();
+  const std::lock_guard lock(all.heaps_mutex);
+  if (all.idle_heaps.empty()) return ThreadHeap::create();
+  ThreadHeap* const heap = all.idle_heaps.back();
+  all.idle_heaps.pop_back();
+  return heap;
+}
+
+void recycle_heap(ThreadHeap* heap) noexcept {
+  Registry& all = registry();
+  const std::lock_guard lock(all.heaps_mutex);
+  all.idle_heaps.push_back(heap);
+}
+
+void detach_heaps(const std::vector<ThreadHeap*>& heaps) noexcept {
+  const std::lock_guard lock(registry().mutex);
+  for (ThreadHeap* const heap : heaps) heap->detach();
+}
+
+}  // namespace process
+}  // namespace allot

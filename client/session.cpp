@@ -1,0 +1,144 @@
+// The public calls of Session: the fast paths, and doors to SessionState.
+
+#include <allot/session.hpp>
+
+#include <errno.h>
+
+#include <allot/detail/fast_heap.hpp>
+
+#include "client/process.hpp"
+#include "client/session_state.hpp"
+#include "client/socket_channel.hpp"
+
+namespace allot {
+
+namespace detail {
+
+const std::array<std::uint8_t, 65> kBinBy16 = region::kBinTables.by_16;
+const std::array<std::uint8_t, 257> kBinBy128 = region::kBinTables.by_128;
+
+namespace {
+
+Error& last_error_slot() noexcept {
+  static thread_local Error error;
+  return error;
+}
+
+}  // namespace
+
+void set_last_error(Error error) noexcept { last_error_slot() = std::move(error); }
+
+}  // namespace detail
+
+namespace {
+
+// The descriptors of a Welcome, in their order on the wire.
+enum WelcomeFile : std::uint8_t { kDirectoryFile, kLedgerFile, kDataFile, kPresenceFile };
+
+Expected<std::shared_ptr<detail::SessionState>> open_session(
+    const ConnectOptions& options, const std::vector<std::filesystem::path>& sockets) {
+  auto socket = connect_to_daemon(sockets);
+  if (!socket) return socket.error();
+  auto channel = std::make_unique<SocketChannel>(std::move(*socket));
+  protocol::Hello hello;
+  hello.fingerprint = region::fingerprint();
+  protocol::set_text(hello.region, options.region);
+  protocol::set_text(hello.label,
+                     options.label.empty() ? program_invocation_short_name : options.label);
+  auto greeting = channel->greet(hello, std::chrono::steady_clock::now() + options.deadline);
+  if (!greeting) return greeting.error();
+  detail::SessionState::Parts parts;
+  parts.welcome = greeting->welcome;
+  parts.files.directory = std::move(greeting->files[kDirectoryFile]);
+  parts.files.ledger = std::move(greeting->files[kLedgerFile]);
+  parts.files.data = std::move(greeting->files[kDataFile]);
+  parts.presence = std::move(greeting->files[kPresenceFile]);
+  parts.channel = std::move(channel);
+  parts.exit_watch = std::make_unique<ExitWatch>(sockets, options.region);
+  parts.deadline = options.deadline;
+  return detail::SessionState::open(std::move(parts));
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<detail::SessionState> state) noexcept
+    : state_(std::move(state)), slot_(state_->slot()) {}
+
+Expected<Session> Session::connect(const ConnectOptions& options) {
+  if (!protocol::is_valid_name(options.region, region::kRegionNameBytes)) {
+    return Error(Errc::kBadName, "region '" + options.region + "'");
+  }
+  const auto sockets = socket_candidates(options.socket_path);
+  std::string key = options.region;
+  for (const auto& path : sockets) key += "\n" + path.native();
+  auto state = process::find_or_make(key, [&] { return open_session(options, sockets); });
+  if (!state) return state.error();
+  return Session(std::move(*state));
+}
+
+void* Session::allocate(std::size_t size_bytes) noexcept {
+  if (size_bytes - 1 < detail::kMaxFastBytes) [[likely]] {
+    detail::FastHeap& heap = *detail::tls_heaps[slot_];
+    void* const block = detail::try_pop(heap, detail::fast_bin(size_bytes));
+    if (block != nullptr) [[likely]]
+      return block;
+  }
+  return state_->allocate(size_bytes, 1);
+}
+
+void* Session::allocate_aligned(std::size_t size_bytes, std::size_t alignment) noexcept {
+  if (alignment <= region::kMinBlockBytes && alignment != 0 && (alignment & (alignment - 1)) == 0) {
+    return allocate(size_bytes);
+  }
+  return state_->allocate(size_bytes, alignment);
+}
+
+Errc Session::free(void* block) noexcept {
+  if (detail::try_push(*detail::tls_heaps[slot_], block)) [[likely]]
+    return Errc::kOk;
+  return state_->free(block);
+}
+
+std::size_t Session::usable_size(const void* block) const noexcept {
+  return state_->usable_size(block);
+}
+
+const Error& Session::last_error() noexcept { return detail::last_error_slot(); }
+
+std::size_t Session::trim() noexcept { return state_->trim(); }
+
+Expected<Handle> Session::handle_of(const void* block) noexcept {
+  return state_->expose(block, false);
+}
+
+Expected<void*> Session::resolve(Handle handle) noexcept { return state_->resolve(handle); }
+
+Expected<Handle> Session::offer(const void* block) noexcept { return state_->expose(block, true); }
+
+Expected<void*> Session::adopt(Handle handle) noexcept { return state_->adopt(handle); }
+
+Expected<void*> Session::retract(Handle handle) noexcept { return state_->retract(handle); }
+
+std::vector<Handle> Session::offers() const { return state_->offers(); }
+
+Expected<Handle> Session::publish(std::string_view name, void* block) {
+  return state_->publish(name, block);
+}
+
+Expected<FoundBlock> Session::find(std::string_view name) { return state_->find(name); }
+
+Expected<void> Session::unpin(Handle handle) { return state_->unpin(handle); }
+
+Expected<void> Session::unpublish(std::string_view name, Handle handle) {
+  return state_->unpublish(name, handle);
+}
+
+SessionId Session::id() const noexcept { return state_->id(); }
+
+Expected<void> Session::on_exit(const SessionId& other, std::function<void()> callback) {
+  return state_->on_exit(other, std::move(callback));
+}
+
+void Session::close() noexcept { state_->close(); }
+
+}  // namespace allot

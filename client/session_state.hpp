@@ -1,0 +1,163 @@
+// SessionState: the process's side of one session: mapping, heaps, spans, and the slow paths.
+//
+// Shared by all Session handles of the process. The fast paths (FastHeap) do not come here. One
+// mutex guards spans, windows, parked heaps and the channel; no loop here waits for a store of
+// another process. Split over three files: session_state.cpp (life, heaps, spans),
+// large_blocks.cpp and ownership.cpp.
+//
+// Invariants
+// S1. A span of this session is in exactly one place: a heap's list, spares_, or large_.
+// S2. cells_[g] describes granule g if and only if the granule's span is in a heap's list.
+// S3. window_granules_ only grows, and is published after the mapping is open that far.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <allot/session.hpp>
+
+#include "client/channel.hpp"
+#include "client/exit_watch.hpp"
+#include "client/presence.hpp"
+#include "client/thread_heap.hpp"
+#include "shared/platform/window.hpp"
+#include "shared/region/region_files.hpp"
+
+namespace allot::detail {
+
+inline constexpr std::size_t kMaxAlignmentBytes = std::size_t{2} << 20;
+
+/// Records why this thread's latest allocation failed.
+void set_last_error(Error error) noexcept;
+
+enum class Life : std::uint8_t { kOpen = 0, kClosed = 1, kForked = 2 };
+
+class SessionState {
+ public:
+  struct Parts {
+    protocol::Welcome welcome;
+    std::string region_name;
+    region::RegionFiles files;
+    platform::Descriptor presence;
+    std::unique_ptr<Channel> channel;
+    std::unique_ptr<ExitWatch> exit_watch;  // null: deaths cannot be watched
+    std::chrono::milliseconds deadline{0};
+  };
+  /// Maps the region and attaches the session's own heap.
+  [[nodiscard]] static Expected<std::shared_ptr<SessionState>> open(Parts parts);
+  SessionState(const SessionState&) = delete;
+  SessionState& operator=(const SessionState&) = delete;
+  ~SessionState();
+
+  // Memory (session_state.cpp, large_blocks.cpp).
+  [[nodiscard]] void* allocate(std::size_t size_bytes, std::size_t alignment) noexcept;
+  Errc free(void* block) noexcept;
+  [[nodiscard]] std::size_t usable_size(const void* block) noexcept;
+  std::size_t trim() noexcept;
+
+  // Handles (ownership.cpp).
+  [[nodiscard]] Expected<Handle> expose(const void* block, bool offer) noexcept;
+  [[nodiscard]] Expected<void*> resolve(Handle handle) noexcept;
+  [[nodiscard]] Expected<void*> adopt(Handle handle) noexcept;
+  [[nodiscard]] Expected<void*> retract(Handle handle) noexcept;
+  [[nodiscard]] std::vector<Handle> offers();
+
+  // Names.
+  [[nodiscard]] Expected<Handle> publish(std::string_view name, void* block);
+  [[nodiscard]] Expected<FoundBlock> find(std::string_view name);
+  [[nodiscard]] Expected<void> unpin(Handle handle);
+  [[nodiscard]] Expected<void> unpublish(std::string_view name, Handle handle);
+
+  [[nodiscard]] Expected<void> on_exit(const SessionId& other, std::function<void()> callback);
+
+  // Life.
+  [[nodiscard]] SessionId id() const noexcept;
+  [[nodiscard]] std::size_t slot() const noexcept { return slot_; }
+  [[nodiscard]] bool is_open() const noexcept { return life_.load_acquire() == 0; }
+  void close() noexcept;
+  /// The calling thread is about to end: its heap waits for the next thread.
+  void park(ThreadHeap* heap) noexcept;
+  // fork(): see process.cpp.
+  void lock_for_fork() { mutex_.lock(); }
+  void unlock_after_fork() { mutex_.unlock(); }
+  void become_forked() noexcept;
+
+ private:
+  struct LargeSpan {
+    std::uint32_t granules = 0;
+    bool cached = false;  // its word is free and nobody uses it
+  };
+  explicit SessionState(Parts parts) noexcept;
+  [[nodiscard]] Expected<void> map_region();
+  [[nodiscard]] Errc life_error() const noexcept;
+  [[nodiscard]] platform::Deadline deadline() const noexcept {
+    return std::chrono::steady_clock::now() + parts_.deadline;
+  }
+  [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body) {
+    return parts_.channel->request(body, deadline());
+  }
+
+  // Heaps; mutex_ held where the name ends in _locked.
+  [[nodiscard]] ThreadHeap* this_threads_heap() noexcept;
+  [[nodiscard]] Expected<ThreadHeap*> heap_for_this_thread();
+  [[nodiscard]] Expected<ThreadHeap*> attach_heap_locked();
+
+  // Small and medium blocks.
+  [[nodiscard]] Expected<void*> allocate_from_bin(std::uint32_t bin);
+  [[nodiscard]] Expected<std::uint32_t> take_span_locked(std::uint32_t granules,
+                                                         std::uint32_t words);
+  [[nodiscard]] Expected<protocol::Granted> grant_locked(const protocol::GrantRequest& request);
+  void store_spares_locked(const protocol::Granted& granted);
+  [[nodiscard]] Expected<void> open_window_locked(std::uint64_t granules);
+
+  // Large blocks.
+  [[nodiscard]] Expected<void*> allocate_large(std::uint64_t size_bytes, std::size_t alignment);
+  [[nodiscard]] std::uint32_t find_cached_large_locked(std::uint64_t granules,
+                                                       std::uint64_t align_granules);
+  void collect_large_locked();
+  void cache_large_locked(std::uint32_t first);
+  std::size_t return_cached_large_locked();
+  bool return_span_locked(std::uint32_t first);
+  void keep_freed_large(std::uint32_t first);
+
+  // Freeing.
+  [[nodiscard]] Errc locate(std::uint64_t offset_bytes, region::BlockRef& found) noexcept;
+  [[nodiscard]] Errc locate(const void* block, region::BlockRef& found) noexcept;
+  [[nodiscard]] Errc check_owner(std::uint32_t word) const noexcept;
+  void free_elsewhere(const region::BlockRef& found, bool of_session) noexcept;
+  void count_free(std::uint32_t bin, ThreadHeap* heap) noexcept;
+  [[nodiscard]] Expected<void*> take_offered(Handle handle, bool only_own) noexcept;
+  [[nodiscard]] Expected<region::BlockRef> locate_handle(Handle handle) noexcept;
+
+  Parts parts_;
+  std::uint32_t id_;
+  std::size_t slot_ = 0;
+  detail::Atomic<std::uint32_t> life_{};  // a Life
+  std::mutex mutex_;
+  region::RegionMapping mapping_;
+  region::RegionView view_;
+  detail::Atomic<std::uint64_t> window_granules_{};
+  SpanCell* cells_ = nullptr;
+  Presence presence_;
+  // Counts what happens under mutex_ or in threads without a heap; has no blocks.
+  ThreadHeap* session_heap_ = nullptr;
+  std::vector<ThreadHeap*> heaps_;
+  std::vector<ThreadHeap*> parked_;
+  struct SpareKind {
+    std::uint32_t granules;
+    std::uint32_t words;
+    friend auto operator<=>(const SpareKind&, const SpareKind&) = default;
+  };
+  std::map<SpareKind, std::vector<std::uint32_t>> spares_;
+  std::map<SpareKind, std::uint32_t> next_batch_;
+  std::map<std::uint32_t, LargeSpan> large_;                 // by first granule
+  std::multimap<std::uint32_t, std::uint32_t> large_cache_;  // granules -> first
+  std::uint64_t large_cache_bytes_ = 0;
+};
+
+}  // namespace allot::detail

@@ -1,0 +1,142 @@
+#include "client/socket_channel.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "shared/platform/runtime_dir.hpp"
+
+namespace allot {
+
+namespace p = protocol;
+
+namespace {
+
+Error gone(const Error& cause) {
+  return {Errc::kDaemonGone,
+          cause.code.message() + "; blocks in use stay valid, close this session and connect anew"};
+}
+
+bool server_is_trusted(const platform::Descriptor& socket, const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return false;
+  const auto server = platform::peer_credentials(socket);
+  if (!server) return false;
+  return server->uid == status.st_uid || server->uid == 0 || server->uid == ::geteuid();
+}
+
+Error failure_error(const p::Failure& failure) {
+  return {static_cast<Errc>(failure.errc), std::string(p::text(failure.detail))};
+}
+
+}  // namespace
+
+std::vector<std::filesystem::path> socket_candidates(const std::filesystem::path& option) {
+  if (!option.empty()) return {option};
+  std::vector<std::filesystem::path> out;
+  for (const auto& directory : platform::candidate_runtime_dirs()) {
+    out.push_back(directory / "client.sock");
+  }
+  return out;
+}
+
+Expected<platform::Descriptor> connect_to_daemon(
+    const std::vector<std::filesystem::path>& candidates) {
+  std::string looked;
+  for (const auto& path : candidates) {
+    auto socket = platform::connect_seqpacket(path);
+    if (socket && server_is_trusted(*socket, path)) return socket;
+    looked += (looked.empty() ? "" : ", ") + path.native() + " (" +
+              (socket ? "its server runs under another user" : socket.error().code.message()) + ")";
+  }
+  return Error(Errc::kNoDaemon, "looked at " + looked +
+                                    "; start one with: systemctl start allotd, or: allotd "
+                                    "--runtime-dir DIR, and set ALLOT_RUNTIME_DIR=DIR");
+}
+
+Expected<void> SocketChannel::send(const p::Message& message) {
+  auto sent = platform::send_message(socket_, p::encode(message));
+  if (!sent) return gone(sent.error());
+  return {};
+}
+
+Expected<SocketChannel::Answer> SocketChannel::receive(platform::Deadline deadline) {
+  for (;;) {
+    auto ready = platform::wait_readable(socket_, deadline);
+    if (!ready) return ready.error();
+    p::Wire wire{};
+    auto received = platform::receive_message(socket_, wire, platform::Descriptors::kAccept);
+    if (!received) {
+      if (received.error().code == std::errc::resource_unavailable_try_again) continue;
+      return gone(received.error());
+    }
+    if (received->size_bytes == 0) {
+      return gone(Error(std::make_error_code(std::errc::connection_reset)));
+    }
+    auto message = p::decode(std::span(wire).first(received->size_bytes));
+    if (!message) return message.error();
+    return Answer{*message, std::move(*received)};
+  }
+}
+
+Expected<SocketChannel::Greeting> SocketChannel::greet(const p::Hello& hello,
+                                                       platform::Deadline deadline) {
+  const std::uint64_t request = next_request_++;
+  if (auto sent = send({request, hello}); !sent) return sent.error();
+  for (;;) {
+    auto answer = receive(deadline);
+    if (!answer) return answer.error();
+    if (const auto* challenge = std::get_if<p::Challenge>(&answer->message.body)) {
+      if (auto sent = send({request, p::ChallengeAnswer{challenge->nonce}}); !sent) {
+        return sent.error();
+      }
+      continue;
+    }
+    if (const auto* failure = std::get_if<p::Failure>(&answer->message.body)) {
+      return failure_error(*failure);
+    }
+    const auto* welcome = std::get_if<p::Welcome>(&answer->message.body);
+    if (welcome == nullptr || answer->received.descriptor_count != 4) {
+      return Error(Errc::kBadMessage, "the server answered Hello with something else");
+    }
+    Greeting greeting{*welcome, {}};
+    for (std::size_t i = 0; i < greeting.files.size(); ++i) {
+      greeting.files.at(i) = std::move(answer->received.descriptors.at(i));
+    }
+    return greeting;
+  }
+}
+
+Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline deadline) {
+  if (!socket_) return Error(Errc::kDaemonGone);
+  const std::uint64_t request = next_request_++;
+  if (auto sent = send({request, body}); !sent) return sent.error();
+  for (;;) {
+    auto answer = receive(deadline);
+    if (!answer) return answer.error();
+    if (answer->message.request != request) {
+      // The answer to an earlier request whose caller's deadline had passed: book what it gives.
+      if (const auto* granted = std::get_if<p::Granted>(&answer->message.body)) {
+        late_grants_.push_back(*granted);
+      }
+      continue;
+    }
+    if (const auto* failure = std::get_if<p::Failure>(&answer->message.body)) {
+      return failure_error(*failure);
+    }
+    return answer->message.body;
+  }
+}
+
+void SocketChannel::post(const p::Body& body) {
+  // One-way and only ever a hint: if the queue is full or the daemon gone, a later scan finds it.
+  if (socket_) (void)platform::send_message(socket_, p::encode({0, body}));
+}
+
+std::vector<p::Granted> SocketChannel::take_late_grants() {
+  return std::exchange(late_grants_, {});
+}
+
+}  // namespace allot

@@ -1,0 +1,52 @@
+// SocketChannel: the Channel to allotd over its SOCK_SEQPACKET socket.
+#pragma once
+
+#include <array>
+#include <filesystem>
+
+#include "client/channel.hpp"
+#include "shared/platform/descriptor.hpp"
+
+namespace allot {
+
+/// Connects to the first of `candidates` that answers and checks that its server is the owner of
+/// the socket's file, root or this user. kNoDaemon names every place where it looked.
+[[nodiscard]] Expected<platform::Descriptor> connect_to_daemon(
+    const std::vector<std::filesystem::path>& candidates);
+
+/// The socket paths to try for `option` (ConnectOptions::socket_path).
+[[nodiscard]] std::vector<std::filesystem::path> socket_candidates(
+    const std::filesystem::path& option);
+
+class SocketChannel final : public Channel {
+ public:
+  explicit SocketChannel(platform::Descriptor socket) noexcept : socket_(std::move(socket)) {}
+
+  struct Greeting {
+    protocol::Welcome welcome;
+    // directory, ledger, data, presence
+    std::array<platform::Descriptor, 4> files;
+  };
+  /// Says Hello, answers a Challenge, and receives the region's descriptors.
+  [[nodiscard]] Expected<Greeting> greet(const protocol::Hello& hello, platform::Deadline deadline);
+
+  [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body,
+                                                 platform::Deadline deadline) override;
+  void post(const protocol::Body& body) override;
+  [[nodiscard]] std::vector<protocol::Granted> take_late_grants() override;
+  void abandon() noexcept override { socket_.reset(); }
+
+ private:
+  struct Answer {
+    protocol::Message message;
+    platform::Received received;
+  };
+  [[nodiscard]] Expected<void> send(const protocol::Message& message);
+  [[nodiscard]] Expected<Answer> receive(platform::Deadline deadline);
+
+  platform::Descriptor socket_;
+  std::uint64_t next_request_ = 1;
+  std::vector<protocol::Granted> late_grants_;
+};
+
+}  // namespace allot

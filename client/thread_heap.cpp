@@ -1,0 +1,225 @@
+#include "client/thread_heap.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <new>
+
+#include "shared/platform/random.hpp"
+
+namespace allot {
+
+using detail::FreeBlock;
+using detail::HeapBin;
+using detail::OwnWord;
+using detail::SpanCell;
+using region::CarveWord;
+using region::kClassCount;
+using region::kSizeClasses;
+
+static_assert(region::kBinCount <= detail::kMaxHeapBins);
+static_assert(region::kReciprocalShift == detail::kFastReciprocalShift);
+static_assert(std::uint64_t{1} << detail::kGranuleShift == region::kGranuleBytes);
+static_assert(region::kMaxMediumBytes == detail::kMaxFastBytes);
+
+namespace {
+
+// Spans that one refill looks at before it asks for a new one.
+constexpr std::size_t kSpansPerCollect = 32;
+// A refill stops looking once it found this many blocks.
+constexpr std::ptrdiff_t kEnoughBlocks = 32;
+
+constexpr std::size_t total_stack_blocks() {
+  std::size_t total = 0;
+  for (std::uint32_t bin = 0; bin < kClassCount; ++bin) total += stack_capacity(bin);
+  return total;
+}
+
+}  // namespace
+
+ThreadHeap* ThreadHeap::create() noexcept {
+  // Never unmapped: the heap is used again by later threads of the process.
+  void* const stacks =
+      ::mmap(nullptr, total_stack_blocks() * sizeof(FreeBlock), PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (stacks == MAP_FAILED) return nullptr;
+  auto* const heap = new (std::nothrow) ThreadHeap();
+  if (heap == nullptr) return nullptr;
+  auto* next = static_cast<FreeBlock*>(stacks);
+  for (std::uint32_t bin = 0; bin < kClassCount; ++bin) {
+    heap->bins[bin] = HeapBin{next, next, next + stack_capacity(bin), nullptr};
+    next += stack_capacity(bin);
+  }
+  heap->detach();
+  return heap;
+}
+
+void ThreadHeap::attach(const Place& place) noexcept {
+  me = OwnWord::make(place.session_id, 0);
+  id = place.heap_id;
+  data = place.data;
+  window_bytes = 0;
+  cells = place.cells;
+  view_ = place.view;
+  auto& ledger = view_->heap_ledger(place.heap_id);
+  for (std::uint32_t bin = 0; bin < region::kBinCount; ++bin) {
+    bins[bin].counters = reinterpret_cast<detail::HeapCounters*>(&ledger.bins[bin]);
+  }
+  session = place.session;
+}
+
+void ThreadHeap::detach() noexcept {
+  session = nullptr;
+  me = 0;
+  data = nullptr;
+  window_bytes = 0;
+  cells = nullptr;
+  view_ = nullptr;
+  for (HeapBin& bin : bins) bin.top = bin.bottom;
+  for (auto& spans : spans_) spans.clear();
+  cursors_.fill(0);
+}
+
+void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_window_bytes) {
+  const region::SizeClass& size_class = kSizeClasses[bin];
+  std::byte* const base = data + first * region::kGranuleBytes;
+  auto* const words = &view_->word(first, 0);
+  SpanCell cell{};
+  cell.heap = this;
+  cell.words = words;
+  cell.base = base;
+  cell.reciprocal = size_class.reciprocal;
+  cell.block_bytes = size_class.block_bytes;
+  const bool small = size_class.cell_bytes == region::kSmallCellBytes;
+  cell.cell_shift =
+      small ? static_cast<std::uint32_t>(std::countr_zero(size_class.cell_bytes)) : 31;
+  cell.blocks_per_cell = size_class.blocks_per_cell;
+  cell.first = first;
+  cell.granules = size_class.span_granules;
+  cell.bin = static_cast<std::uint16_t>(bin);
+
+  // A new carving starts at random generations, so that handles of an earlier one stay stale.
+  auto generation = static_cast<std::uint32_t>(platform::random_u64());
+  for (std::uint32_t i = 0; i < size_class.block_count; ++i) {
+    words[i].store_relaxed(OwnWord::make(OwnWord::kFree, generation));
+    generation += 0x9E37'79B1U;
+  }
+  // R2 pairs with A2 in RegionView::carving_of(): words before the carve word.
+  view_->span_ledger(first).carve.store_release(CarveWord::blocks(bin));
+
+  for (std::uint32_t i = 0; i < cell.granules; ++i) cells[first + i] = cell;
+  window_bytes = std::max(window_bytes, new_window_bytes);
+  spans_[bin].push_back(first);
+  HeapBin& stack = bins[bin];
+  for (std::uint32_t i = size_class.block_count; i-- > 0;) {
+    *stack.top++ = FreeBlock{base + region::block_offset(size_class, i), &words[i]};
+  }
+}
+
+bool ThreadHeap::collect(std::uint32_t bin) {
+  const auto& spans = spans_[bin];
+  HeapBin& stack = bins[bin];
+  std::size_t& cursor = cursors_[bin];
+  const std::size_t looks = std::min(spans.size(), kSpansPerCollect);
+  for (std::size_t i = 0; i < looks; ++i) {
+    cursor = cursor + 1 < spans.size() ? cursor + 1 : 0;
+    const std::uint32_t first = spans[cursor];
+    auto& hint = view_->span_ledger(first).hint;
+    // Relaxed look: a hint that is missed now is found at a later refill.
+    if (cells[first].unlisted == 0 && hint.load_relaxed() == 0) continue;
+    // A7 pairs with R7 in SessionState::free_elsewhere(): the hint is cleared before the scan, so
+    // a block freed during it sets the hint again.
+    (void)hint.exchange_acquire(0);
+    if (!collect_span(bin, first)) break;
+    if (stack.top - stack.bottom >= kEnoughBlocks) break;
+  }
+  return stack.top != stack.bottom;
+}
+
+// False once the stack is full.
+bool ThreadHeap::collect_span(std::uint32_t bin, std::uint32_t first) {
+  const region::SizeClass& size_class = kSizeClasses[bin];
+  SpanCell& cell = cells[first];
+  HeapBin& stack = bins[bin];
+  cell.unlisted = 0;
+  for (std::uint32_t i = 0; i < size_class.block_count; ++i) {
+    // A8 pairs with R8 in free_elsewhere(): the freeing process's last writes happen before reuse.
+    std::uint32_t word = cell.words[i].load_acquire();
+    const std::uint32_t owner = OwnWord::owner(word);
+    if (owner != OwnWord::kFree && owner != OwnWord::kFreed) continue;
+    if (stack.top == stack.limit) {
+      cell.unlisted = 1;
+      return false;
+    }
+    // One try: who moves a word out of freed besides us has taken it for good.
+    if (owner == OwnWord::kFreed &&
+        !cell.words[i].compare_exchange_acq_rel(word, OwnWord::make(OwnWord::kFree, word))) {
+      continue;
+    }
+    *stack.top++ = FreeBlock{cell.base + region::block_offset(size_class, i), &cell.words[i]};
+  }
+  return true;
+}
+
+std::size_t ThreadHeap::drop_damaged(std::uint32_t bin) noexcept {
+  HeapBin& stack = bins[bin];
+  std::size_t dropped = 0;
+  while (stack.top != stack.bottom) {
+    const std::uint32_t word = (stack.top - 1)->word->load_relaxed();
+    if ((word & ~OwnWord::kGenerationMask) == OwnWord::make(OwnWord::kFree, 0)) break;
+    --stack.top;
+    ++dropped;
+  }
+  return dropped;
+}
+
+void ThreadHeap::push(const SpanCell& cell, void* block,
+                      detail::Atomic<std::uint32_t>* word) noexcept {
+  HeapBin& stack = bins[cell.bin];
+  if (stack.top == stack.limit) forget_half(stack);
+  *stack.top++ = FreeBlock{block, word};
+}
+
+// The older half leaves the stack; their words say free, so a later scan finds them again.
+void ThreadHeap::forget_half(HeapBin& bin) noexcept {
+  FreeBlock* const middle = bin.bottom + (bin.top - bin.bottom) / 2;
+  for (const FreeBlock* entry = bin.bottom; entry != middle; ++entry) {
+    const auto offset = static_cast<std::size_t>(static_cast<std::byte*>(entry->block) - data);
+    cells[cells[offset >> detail::kGranuleShift].first].unlisted = 1;
+  }
+  bin.top = std::copy(middle, bin.top, bin.bottom);
+}
+
+bool ThreadHeap::is_all_free(std::uint32_t bin, std::uint32_t first) const noexcept {
+  for (std::uint32_t i = 0; i < kSizeClasses[bin].block_count; ++i) {
+    const std::uint32_t owner = OwnWord::owner(cells[first].words[i].load_acquire());
+    if (owner != OwnWord::kFree && owner != OwnWord::kFreed) return false;
+  }
+  return true;
+}
+
+void ThreadHeap::take_off_stack(std::uint32_t bin, const SpanCell& cell) noexcept {
+  HeapBin& stack = bins[bin];
+  const std::byte* const end = cell.base + cell.granules * region::kGranuleBytes;
+  stack.top = std::remove_if(stack.bottom, stack.top, [&](const FreeBlock& entry) {
+    return entry.block >= cell.base && entry.block < end;
+  });
+}
+
+void ThreadHeap::release_free_spans(std::vector<std::uint32_t>& out) {
+  for (std::uint32_t bin = 0; bin < kClassCount; ++bin) {
+    auto& spans = spans_[bin];
+    std::erase_if(spans, [&](std::uint32_t first) {
+      if (!is_all_free(bin, first)) return false;
+      const SpanCell cell = cells[first];
+      take_off_stack(bin, cell);
+      for (std::uint32_t i = 0; i < cell.granules; ++i) cells[first + i] = SpanCell{};
+      out.push_back(first);
+      return true;
+    });
+    cursors_[bin] = 0;
+  }
+}
+
+}  // namespace allot

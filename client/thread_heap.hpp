@@ -1,0 +1,79 @@
+// ThreadHeap: a FastHeap with what its slow path needs: storage for the stacks and its spans.
+//
+// Owned by its SessionState; used by one thread at a time (parked heaps by whoever holds the
+// session's mutex). The object outlives its session, since other threads' tables may still point
+// at it: detached, all its stacks are empty and every fast path falls through.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <allot/detail/fast_heap.hpp>
+
+#include "shared/region/region_view.hpp"
+
+namespace allot {
+
+class ThreadHeap : public detail::FastHeap {
+ public:
+  /// Reserves the stacks' storage; nullptr without memory.
+  [[nodiscard]] static ThreadHeap* create() noexcept;
+  ThreadHeap(const ThreadHeap&) = delete;
+  ThreadHeap& operator=(const ThreadHeap&) = delete;
+
+  struct Place {
+    detail::SessionState* session;
+    const region::RegionView* view;
+    std::uint32_t session_id;
+    std::uint32_t heap_id;
+    std::byte* data;
+    detail::SpanCell* cells;
+  };
+  /// Begins to serve a session; all stacks are empty.
+  void attach(const Place& place) noexcept;
+  /// Forgets the session; all stacks become empty.
+  void detach() noexcept;
+  [[nodiscard]] bool is_attached() const noexcept { return session != nullptr; }
+
+  /// Cuts the granted, uncarved span at granule `first` into blocks of `bin` and puts them on the
+  /// empty stack of the bin. `window_bytes` of data may be touched.
+  void carve(std::uint32_t bin, std::uint32_t first, std::size_t window_bytes);
+
+  /// Fills the empty stack of `bin` from free and freed own words of this heap's spans; looks at a
+  /// bounded number of spans. False if it found none.
+  bool collect(std::uint32_t bin);
+
+  /// Drops damaged entries from the top of the stack of `bin`; returns how many.
+  std::size_t drop_damaged(std::uint32_t bin) noexcept;
+
+  /// Puts a block whose word was just moved to free on its stack.
+  void push(const detail::SpanCell& cell, void* block,
+            detail::Atomic<std::uint32_t>* word) noexcept;
+
+  /// Takes every span without a block in use off this heap; its granule numbers go to `out`.
+  void release_free_spans(std::vector<std::uint32_t>& out);
+
+  void count_free(std::uint32_t bin) noexcept { bins[bin].counters->frees.add_single_writer(1); }
+
+ private:
+  ThreadHeap() noexcept = default;
+  [[nodiscard]] bool collect_span(std::uint32_t bin, std::uint32_t first);
+  void forget_half(detail::HeapBin& bin) noexcept;
+  [[nodiscard]] bool is_all_free(std::uint32_t bin, std::uint32_t first) const noexcept;
+  void take_off_stack(std::uint32_t bin, const detail::SpanCell& cell) noexcept;
+
+  const region::RegionView* view_ = nullptr;
+  std::array<std::vector<std::uint32_t>, region::kClassCount> spans_;  // first granules
+  std::array<std::size_t, region::kClassCount> cursors_{};
+};
+
+/// Blocks that the private stack of `bin` can hold.
+[[nodiscard]] constexpr std::size_t stack_capacity(std::uint32_t bin) noexcept {
+  const std::size_t twice = std::size_t{2} * region::kSizeClasses.at(bin).block_count;
+  return twice < 256 ? 256 : twice;
+}
+
+}  // namespace allot

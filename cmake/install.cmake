@@ -1,0 +1,55 @@
+# Where everything goes. A package builds with -DCMAKE_INSTALL_PREFIX=/usr.
+include(CMakePackageConfigHelpers)
+
+foreach(program allotd allotctl)
+  if(TARGET ${program})
+    set(destination $<IF:$<STREQUAL:${program},allotd>,${CMAKE_INSTALL_SBINDIR},${CMAKE_INSTALL_BINDIR}>)
+    install(TARGETS ${program} RUNTIME DESTINATION ${destination})
+  endif()
+endforeach()
+
+set(package ${CMAKE_INSTALL_LIBDIR}/cmake/allot)
+foreach(library allot allot_embedded)
+  if(TARGET ${library})
+    install(TARGETS ${library} EXPORT allotTargets FILE_SET HEADERS)
+  endif()
+endforeach()
+if(TARGET allot)
+  install(EXPORT allotTargets NAMESPACE allot:: DESTINATION ${package})
+endif()
+configure_package_config_file(cmake/allotConfig.cmake.in ${PROJECT_BINARY_DIR}/allotConfig.cmake
+  INSTALL_DESTINATION ${package} NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/allotConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/allotConfig.cmake ${PROJECT_BINARY_DIR}/allotConfigVersion.cmake
+  DESTINATION ${package})
+
+set(pkgconfig ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH ALLOT_PC_PREFIX /prefix/${pkgconfig} /prefix)
+configure_file(cmake/allot.pc.in ${PROJECT_BINARY_DIR}/allot.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/allot.pc DESTINATION ${pkgconfig})
+
+# The units name the daemon by its full path.
+allot_glob(units systemd/*.service systemd/*.socket)
+foreach(unit IN LISTS units)
+  get_filename_component(name ${unit} NAME)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${unit})
+  file(READ ${unit} text)
+  string(REPLACE /usr/sbin/allotd ${CMAKE_INSTALL_FULL_SBINDIR}/allotd text "${text}")
+  file(CONFIGURE OUTPUT systemd/${name} CONTENT "${text}" @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/systemd/${name} DESTINATION lib/systemd/system)
+endforeach()
+foreach(kind sysusers tmpfiles)
+  if(EXISTS ${PROJECT_SOURCE_DIR}/systemd/allot.${kind})
+    install(FILES systemd/allot.${kind} DESTINATION lib/${kind}.d RENAME allot.conf)
+  endif()
+endforeach()
+if(EXISTS ${PROJECT_SOURCE_DIR}/systemd/allotd.toml)
+  install(FILES systemd/allotd.toml DESTINATION ${CMAKE_INSTALL_DOCDIR})
+endif()
+
+allot_glob(pages docs/man/*.[1-9])
+foreach(page IN LISTS pages)
+  string(REGEX MATCH "[1-9]$" section ${page})
+  install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()

@@ -1,0 +1,66 @@
+// AsyncDescriptor: a descriptor of ours that the event loop can wait for.
+//
+// Used by the daemon's adapters for sockets, pidfds and the timer. Asio only waits; reading and
+// writing is done by shared/platform with the descriptor itself, since descriptors and credentials
+// travel in control data that Asio does not know.
+//
+// Invariants
+// 1. The descriptor is closed once, by this object, after the loop has let go of it.
+// 2. A handler runs at most once, with `false` if the descriptor was closed first; a handler may
+//    run after the object is gone, so it holds what it needs alive.
+//
+// One thread.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/system/error_code.hpp>
+
+#include "shared/platform/descriptor.hpp"
+
+namespace allot::daemon {
+
+class AsyncDescriptor {
+ public:
+  /// Owns nothing afterwards (operator bool) if the loop refuses the descriptor.
+  AsyncDescriptor(boost::asio::io_context& context, platform::Descriptor descriptor)
+      : descriptor_(std::move(descriptor)), waiter_(context) {
+    boost::system::error_code failed;
+    waiter_.assign(descriptor_.get(), failed);
+    if (failed) descriptor_.reset();
+  }
+  AsyncDescriptor(const AsyncDescriptor&) = delete;
+  AsyncDescriptor& operator=(const AsyncDescriptor&) = delete;
+  ~AsyncDescriptor() { close(); }
+
+  explicit operator bool() const noexcept { return static_cast<bool>(descriptor_); }
+  [[nodiscard]] const platform::Descriptor& get() const noexcept { return descriptor_; }
+
+  /// Calls handler(true) from the loop once there is something to read, handler(false) if the
+  /// descriptor is closed before.
+  template <class Handler>
+  void async_wait_readable(Handler handler) {
+    // The flag outlives this object: a ready handler may be queued when close() is called.
+    waiter_.async_wait(
+        boost::asio::posix::descriptor_base::wait_read,
+        [handler = std::move(handler), open = open_](
+            const boost::system::error_code& failed) mutable { handler(!failed && *open); });
+  }
+
+  void close() {
+    if (!descriptor_) return;
+    *open_ = false;
+    (void)waiter_.release();  // the loop forgets it; the next line closes it
+    descriptor_.reset();
+  }
+
+ private:
+  platform::Descriptor descriptor_;
+  boost::asio::posix::stream_descriptor waiter_;
+  std::shared_ptr<bool> open_ = std::make_shared<bool>(true);
+};
+
+}  // namespace allot::daemon

@@ -1,0 +1,46 @@
+// How the control socket's answers spell things: the JSON of errors, sums, sessions, spans, names
+// and violations. docs/control.md is the reference for whoever reads them.
+//
+// Used by the control requests. Pure: values in, JSON out. Units are in the members' names; handles
+// are strings, since many readers of JSON keep only 53 bits of a number.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+
+#include <allot/expected.hpp>
+
+#include "daemon/core/region_core.hpp"
+#include "shared/region/audit_report.hpp"
+
+namespace allot::daemon {
+
+/// {"ok":false,"error":{...}} and a newline.
+[[nodiscard]] std::string error_line(const Error& error);
+
+/// `value` and a newline.
+[[nodiscard]] std::string answer_line(const boost::json::value& value);
+
+/// "0x" and hexadecimal digits.
+[[nodiscard]] std::string hex_text(std::uint64_t bits);
+
+/// Adds granted_bytes, live_bytes, ... to `out`.
+void add_space(boost::json::object& out, const region::SpaceSums& space);
+
+/// `sums`: what the audit found of this session; zeros if it found nothing.
+[[nodiscard]] boost::json::object session_json(const core::RegionCore& region, std::uint32_t id,
+                                               const core::RegionCore::SessionRecord& record,
+                                               const region::SessionSums& sums);
+
+[[nodiscard]] boost::json::object span_json(core::RegionCore& region, const region::SpanSums& span);
+
+/// `name` is empty for a hidden one.
+[[nodiscard]] boost::json::object name_json(const core::RegionCore& region, const std::string& name,
+                                            const core::RegionCore::NameRecord& record);
+
+[[nodiscard]] boost::json::object violation_json(const region::Violation& violation);
+
+}  // namespace allot::daemon

@@ -1,0 +1,44 @@
+// ControlQuery: a line of the control socket, taken apart and checked, before anybody acts on it.
+//
+// Used by ControlRequest::parse(). The line comes from a peer: it may be any bytes of any length.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <allot/expected.hpp>
+#include <allot/handle.hpp>
+
+namespace allot::daemon {
+
+struct ControlQuery {
+  enum class Kind : std::uint8_t {
+    kVersion,
+    kStats,
+    kSessions,
+    kSpans,
+    kNames,
+    kCheck,
+    kUnpublish,
+  };
+
+  static constexpr std::uint64_t kDefaultSpans = 1000;
+  static constexpr std::uint64_t kMaxSpans = 10'000;
+
+  Kind kind = Kind::kVersion;
+  std::optional<std::string> region;    // all of them if it is not given
+  std::uint64_t first_granule = 0;      // spans: where to begin
+  std::uint64_t limit = kDefaultSpans;  // spans: how many at most
+  std::string name;                     // unpublish
+  Handle handle;                        // unpublish
+
+  /// Errc::kBadMessage with a detail that names what is wrong.
+  [[nodiscard]] static Expected<ControlQuery> parse(std::string_view line);
+};
+
+/// "stats", "sessions", ...: as requests spell it. Static storage.
+[[nodiscard]] std::string_view query_name(ControlQuery::Kind kind) noexcept;
+
+}  // namespace allot::daemon

@@ -1,0 +1,55 @@
+#include "daemon/control_server.hpp"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "daemon/control_connection.hpp"
+#include "daemon/log.hpp"
+#include "shared/platform/seqpacket.hpp"
+
+namespace allot::daemon {
+
+ControlServer::ControlServer(boost::asio::io_context& context, Timers& timers,
+                             const ServerLimits& limits, ControlContext control)
+    : context_(context), timers_(timers), limits_(limits), control_(std::move(control)) {}
+
+ControlServer::~ControlServer() { stop(); }
+
+void ControlServer::serve(platform::Descriptor listening) {
+  listener_ = std::make_unique<Listener>(
+      context_, timers_, std::move(listening),
+      [this](platform::Descriptor socket) { accept(std::move(socket)); });
+  listener_->start();
+}
+
+void ControlServer::stop() {
+  if (listener_ != nullptr) listener_->stop();
+  for (const auto& [id, connection] : connections_) connection->close();
+  connections_.clear();
+}
+
+void ControlServer::accept(platform::Descriptor socket) {
+  if (connections_.size() >= limits_.max_control_connections) {
+    log_debug("control socket: max_control_connections is reached");
+    return;
+  }
+  const auto peer = platform::peer_credentials(socket);
+  if (!peer) {
+    log_error("control socket: " + peer.error().message());
+    return;
+  }
+  const std::uint64_t id = next_id_++;
+  ControlConnection::Options options;
+  options.peer = core::Peer{peer->pid, peer->uid, peer->gid};
+  options.administrator = peer->uid == 0 || peer->uid == ::geteuid();
+  options.limits = limits_;
+  options.control = control_;
+  options.closed = [this, id] { connections_.erase(id); };
+  const auto connection =
+      std::make_shared<ControlConnection>(context_, timers_, std::move(socket), std::move(options));
+  connections_[id] = connection;
+  connection->start();
+}
+
+}  // namespace allot::daemon

@@ -1,0 +1,110 @@
+#include "daemon/core/extents.hpp"
+
+#include <cassert>
+#include <iterator>
+#include <memory>
+
+namespace allot::core {
+
+ExtentMap::ExtentMap(std::uint32_t granules) : granules_(granules), free_granules_(granules) {
+  insert_after_cut(0, granules, true);
+}
+
+ExtentMap::~ExtentMap() {
+  by_size_.clear();
+  by_address_.clear_and_dispose([](Extent* extent) { std::default_delete<Extent>()(extent); });
+}
+
+Extent& ExtentMap::insert_after_cut(std::uint32_t first, std::uint32_t granules, bool free) {
+  auto* const extent = new Extent(first, granules);  // owned by by_address_
+  extent->free_ = free;
+  by_address_.insert(*extent);
+  if (free) by_size_.insert(*extent);
+  return *extent;
+}
+
+void ExtentMap::remove(Extent& extent) noexcept {
+  if (extent.free_) by_size_.erase(by_size_.iterator_to(extent));
+  by_address_.erase_and_dispose(by_address_.iterator_to(extent), std::default_delete<Extent>());
+}
+
+std::optional<std::uint32_t> ExtentMap::allocate(std::uint32_t granules, std::uint32_t count,
+                                                 std::uint32_t align_granules) {
+  assert(granules > 0 && count > 0 && align_granules > 0);
+  const std::uint64_t wanted = std::uint64_t{granules} * count;
+  if (wanted > free_granules_) return std::nullopt;
+  const auto total = static_cast<std::uint32_t>(wanted);
+  for (auto it = by_size_.lower_bound(total, BySize()); it != by_size_.end(); ++it) {
+    const std::uint32_t first =
+        (it->first() + align_granules - 1) / align_granules * align_granules;
+    if (first < it->first() || first > it->end() || it->end() - first < total) continue;
+    const std::uint32_t start = it->first();
+    const std::uint32_t end = it->end();
+    remove(*it);
+    if (start < first) insert_after_cut(start, first - start, true);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      insert_after_cut(first + i * granules, granules, false);
+    }
+    if (first + total < end) insert_after_cut(first + total, end - first - total, true);
+    free_granules_ -= total;
+    return first;
+  }
+  return std::nullopt;
+}
+
+void ExtentMap::release(std::uint32_t first) {
+  Extent* const extent = find(first);
+  assert(extent != nullptr);
+  std::uint32_t start = extent->first();
+  std::uint32_t end = extent->end();
+  free_granules_ += extent->granules();
+  const auto it = by_address_.iterator_to(*extent);
+  Extent* const left = it == by_address_.begin() ? nullptr : &*std::prev(it);
+  Extent* const right = std::next(it) == by_address_.end() ? nullptr : &*std::next(it);
+  remove(*extent);
+  if (left != nullptr && left->free_) {
+    start = left->first();
+    remove(*left);
+  }
+  if (right != nullptr && right->free_) {
+    end = right->end();
+    remove(*right);
+  }
+  insert_after_cut(start, end - start, true);
+}
+
+Extent* ExtentMap::find(std::uint32_t first) noexcept {
+  const auto it = by_address_.find(first, ByAddress());
+  return it == by_address_.end() || it->is_free() ? nullptr : &*it;
+}
+
+Extent* ExtentMap::at_or_after(std::uint32_t granule) noexcept {
+  auto it = by_address_.upper_bound(granule, ByAddress());
+  if (it != by_address_.begin() && std::prev(it)->end() > granule) --it;
+  return it == by_address_.end() ? nullptr : &*it;
+}
+
+std::uint32_t ExtentMap::largest_free() const noexcept {
+  return by_size_.empty() ? 0 : by_size_.rbegin()->granules();
+}
+
+bool ExtentMap::is_consistent() const noexcept {
+  std::uint32_t next = 0;
+  std::uint32_t free_granules = 0;
+  std::size_t free_extents = 0;
+  bool previous_free = false;
+  for (const Extent& extent : by_address_) {
+    if (extent.first() != next || extent.granules() == 0) return false;
+    if (extent.is_free() && previous_free) return false;
+    if (extent.is_free() != extent.size_hook.is_linked()) return false;
+    previous_free = extent.is_free();
+    if (extent.is_free()) {
+      free_granules += extent.granules();
+      ++free_extents;
+    }
+    next = extent.end();
+  }
+  return next == granules_ && free_granules == free_granules_ && free_extents == by_size_.size();
+}
+
+}  // namespace allot::core

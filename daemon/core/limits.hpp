@@ -1,0 +1,29 @@
+// Every limit of a region: name, unit, default. The configuration file (daemon/config.hpp) sets
+// them under the same names.
+#pragma once
+
+#include <cstdint>
+
+namespace allot::core {
+
+inline constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+inline constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+
+struct Limits {
+  std::uint64_t size_bytes = 64 * kGiB;              // reserved address space of the region
+  std::uint64_t commit_limit_bytes = 16 * kGiB;      // all granted spans together
+  std::uint64_t session_quota_bytes = 16 * kGiB;     // spans granted to one session
+  std::uint64_t uid_quota_bytes = 16 * kGiB;         // spans charged to one user
+  std::uint64_t available_floor_bytes = 256 * kMiB;  // memory the machine must keep available
+  std::uint64_t max_grant_bytes = 16 * kGiB;         // one request
+  std::uint32_t max_sessions = 1024;
+  std::uint32_t max_sessions_per_uid = 512;
+  std::uint32_t max_heaps = 4096;  // threads with a heap, all sessions
+  std::uint32_t max_names = 4096;
+  std::uint32_t messages_per_second = 50'000;  // of one connection
+  std::uint32_t message_burst = 10'000;
+  std::uint64_t large_reclaim_delay_ms = 100;  // a freed large block waits for its session
+  std::uint64_t punch_delay_ms = 200;          // free memory goes back this long after its free
+};
+
+}  // namespace allot::core

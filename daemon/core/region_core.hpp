@@ -1,0 +1,250 @@
+// RegionCore: what the daemon decides about one region: sessions, grants, names, recovery.
+//
+// Used by the daemon, by embedded mode and by tests. A function of its state and of each event:
+// no I/O, no clock, no allocation in shared memory; it reads and writes the region through a
+// RegionView of the caller's mapping (which must be open to header().high_water_granules). What
+// needs the kernel comes out as a plan (commit these ranges, then finish) or as work to do in
+// slices. Everything it reads from the ledger is input: bounds-checked, read once, loops bounded.
+//
+// Invariants (docs/design.md, section 4)
+// I4. After the recovery of session x no own word and no span names x; its id is reused only then.
+// I7. Per session and region, granted bytes by descriptors equal the bytes accounted for here.
+//
+// Not thread-safe: one thread, no mutex.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <allot/expected.hpp>
+#include <allot/handle.hpp>
+
+#include "daemon/core/extents.hpp"
+#include "daemon/core/limits.hpp"
+#include "shared/protocol/message.hpp"
+#include "shared/region/region_view.hpp"
+
+namespace allot::core {
+
+using region::RegionView;
+
+struct Peer {
+  pid_t pid = 0;
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+enum class RegionFile : std::uint8_t { kDirectory, kLedger, kData };
+
+struct FileRange {
+  RegionFile file = RegionFile::kData;
+  std::uint64_t offset_bytes = 0;
+  std::uint64_t length_bytes = 0;
+};
+
+/// A grant that is decided but not yet visible: commit `ranges`, open the mapping to
+/// `high_water_granules`, then finish_grant(); or abandon_grant() if that fails. One of the two must
+/// follow: the recovery of a session waits for its plans.
+struct GrantPlan {
+  std::uint32_t session = 0;
+  std::uint64_t incarnation = 0;
+  std::uint32_t first = 0;
+  std::uint32_t granules = 0;
+  std::uint32_t count = 0;
+  std::uint32_t words = 0;
+  std::uint64_t high_water_granules = 0;
+  std::vector<FileRange> ranges;
+};
+
+struct SessionTicket {
+  std::uint32_t id = 0;
+  std::uint64_t incarnation = 0;
+};
+
+struct Totals {
+  std::uint64_t granted_bytes = 0;
+  std::uint64_t dirty_bytes = 0;  // free, but its pages are not yet given back
+  std::uint64_t grants = 0;       // requests served since the region began
+  std::uint64_t returns = 0;
+  std::uint64_t recoveries = 0;
+  std::uint64_t recovered_blocks = 0;  // freed in the name of sessions that died
+  std::uint64_t reclaimed_blocks = 0;  // large blocks and names' blocks freed by the daemon
+  std::uint64_t refusals = 0;
+  std::uint64_t retired_allocations = 0;  // counters of heaps whose session is gone
+  std::uint64_t retired_frees = 0;
+  std::uint64_t killed_heaps = 0;  // heaps that ended without a Bye: one operation each may be
+                                   // counted on one side only
+};
+
+class RegionCore {
+ public:
+  /// `view` is zeroed or formatted memory; `tag` is the handles' region tag (1 .. 1023).
+  RegionCore(RegionView view, std::string name, std::uint32_t tag, const Limits& limits,
+             std::uint64_t now_unix_ns);
+
+  // Sessions.
+  [[nodiscard]] Expected<SessionTicket> open_session(const Peer& peer, std::string_view label,
+                                                     std::uint64_t now_unix_ns);
+  /// The connection is gone but the image may live: no more grants, nothing taken.
+  void detach(std::uint32_t session);
+  /// The client said goodbye: its counters are exact.
+  void note_goodbye(std::uint32_t session);
+  /// No image maps the session's presence file any more: recover what it held.
+  void begin_recovery(std::uint32_t session);
+
+  // Grants.
+  [[nodiscard]] Expected<GrantPlan> plan_grant(std::uint32_t session,
+                                               const protocol::GrantRequest& request,
+                                               std::uint64_t available_bytes);
+  [[nodiscard]] Expected<protocol::Granted> finish_grant(const GrantPlan& plan,
+                                                         std::uint64_t now_unix_ns);
+  void abandon_grant(const GrantPlan& plan);
+  [[nodiscard]] Expected<void> return_span(std::uint32_t session, std::uint64_t first,
+                                           std::uint64_t now_unix_ns);
+  /// The heap's id; commit its ledger (heap_range), open the mapping to it, then finish_heap(),
+  /// which must follow: the recovery of the session waits for it, since it reads the ledger.
+  [[nodiscard]] Expected<std::uint32_t> attach_heap(std::uint32_t session);
+  /// If the ledger could not be committed, the heap is free again.
+  void finish_heap(std::uint32_t heap, bool committed);
+  [[nodiscard]] static FileRange heap_range(std::uint32_t heap) noexcept;
+  /// A block of the span at `first` was freed by somebody who does not have the span.
+  void note_freed(std::uint64_t first, std::uint64_t now_unix_ns);
+
+  // Names.
+  [[nodiscard]] Expected<void> publish(std::uint32_t session, std::string_view name, Handle handle,
+                                       std::uint64_t now_unix_ns);
+  [[nodiscard]] Expected<protocol::Found> find(std::uint32_t session, std::string_view name);
+  [[nodiscard]] Expected<void> unpin(std::uint32_t session, Handle handle,
+                                     std::uint64_t now_unix_ns);
+  [[nodiscard]] Expected<void> unpublish(std::uint32_t session, std::string_view name,
+                                         Handle handle, bool administrator,
+                                         std::uint64_t now_unix_ns);
+
+  // Work in slices.
+  struct Ended {
+    std::uint32_t session = 0;
+    std::uint64_t incarnation = 0;
+  };
+  /// True while recover_step() has something to do.
+  [[nodiscard]] bool recovery_pending() const noexcept;
+  /// Scans about `budget_words` own words; returns the sessions whose recovery is complete.
+  [[nodiscard]] std::vector<Ended> recover_step(std::uint64_t budget_words,
+                                                std::uint64_t now_unix_ns);
+  /// Frees orphans that hold no live block and takes large blocks nobody collected.
+  void sweep(std::uint64_t now_unix_ns);
+  /// True while a timer should call sweep().
+  [[nodiscard]] bool sweep_wanted() const noexcept;
+  /// Ranges to punch now (one free extent's part of at most `max_granules`), or nothing.
+  [[nodiscard]] std::vector<FileRange> next_punch(std::uint32_t max_granules,
+                                                  std::uint64_t now_unix_ns);
+  [[nodiscard]] bool punch_wanted() const noexcept { return !dirty_.empty() || !taken_.empty(); }
+
+  // For reports and the audit.
+  struct SessionRecord {
+    region::SessionState state = region::SessionState::kAbsent;
+    Peer peer;
+    std::uint64_t incarnation = 0;
+    std::uint64_t granted_bytes = 0;
+    std::uint64_t granted_spans = 0;
+    std::uint32_t heaps = 0;
+    std::uint32_t pending_grants = 0;  // planned, neither finished nor abandoned
+    std::uint32_t pending_heaps = 0;   // attached, not finished
+    bool said_goodbye = false;
+  };
+  [[nodiscard]] const SessionRecord* session(std::uint32_t id) const noexcept;
+  [[nodiscard]] std::uint32_t session_count() const noexcept {
+    return static_cast<std::uint32_t>(sessions_.size());
+  }
+  [[nodiscard]] const std::map<std::uint32_t, SessionRecord>& sessions() const noexcept {
+    return sessions_;
+  }
+  [[nodiscard]] const Totals& totals() const noexcept { return totals_; }
+  [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
+  [[nodiscard]] const RegionView& view() const noexcept { return view_; }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] std::uint32_t tag() const noexcept { return tag_; }
+  [[nodiscard]] std::uint64_t high_water_granules() const noexcept { return high_water_; }
+  [[nodiscard]] ExtentMap& extents() noexcept { return extents_; }
+  [[nodiscard]] std::uint64_t uid_granted_bytes(uid_t uid) const noexcept;
+  [[nodiscard]] std::uint32_t orphan_count() const noexcept {
+    return static_cast<std::uint32_t>(orphans_.size());
+  }
+  struct NameRecord {
+    std::uint32_t slot = 0;
+    Handle handle;
+    uid_t uid = 0;
+    std::set<std::uint32_t> pins;  // sessions
+  };
+  /// Visible names, and hidden ones that are still pinned (their name is empty in the directory).
+  [[nodiscard]] const std::map<std::string, NameRecord, std::less<>>& names() const noexcept {
+    return names_;
+  }
+  [[nodiscard]] const std::vector<NameRecord>& hidden_names() const noexcept { return hidden_; }
+
+ private:
+  [[nodiscard]] Expected<SessionRecord*> live_session(std::uint32_t id);
+  [[nodiscard]] Expected<void> check_grant(std::uint32_t session, const SessionRecord& record,
+                                           const protocol::GrantRequest& request,
+                                           std::uint64_t available_bytes);
+  void charge(const SpanInfo& info, std::uint32_t granules);
+  void refund(const SpanInfo& info, std::uint32_t granules);
+  void write_descriptors(const Extent& extent, region::SpanState state);
+  void erase_descriptors(const Extent& extent);
+  void free_span(Extent& extent, std::uint64_t now_unix_ns);
+  void mark_dirty(std::uint32_t first, std::uint32_t granules, std::uint64_t now_unix_ns);
+  void mark_clean(std::uint32_t first, std::uint32_t granules);
+  void recover_span(Extent& extent, std::uint64_t now_unix_ns);
+  void finish_recovery(std::uint32_t id);
+  bool holds_live_block(const Extent& extent) const noexcept;
+  void take_large_block(const Extent& extent);
+  void free_kept_block(Handle handle, std::uint64_t now_unix_ns);
+  void drop_pins(std::uint32_t session, std::uint64_t now_unix_ns);
+  void hide(NameRecord& record, std::uint64_t now_unix_ns);
+  void fold_heaps(const SessionRecord& record, std::uint32_t id);
+
+  RegionView view_;
+  std::string name_;
+  std::uint32_t tag_;
+  Limits limits_;
+  ExtentMap extents_;
+  std::uint64_t high_water_ = 0;
+  std::uint64_t next_incarnation_ = 1;
+  std::uint32_t next_session_ = region::kFirstSession;
+  std::map<std::uint32_t, SessionRecord> sessions_;
+  std::unordered_map<uid_t, std::uint64_t> uid_granted_;
+  std::bitset<region::kHeapLimit> heaps_used_;
+  std::map<std::uint32_t, std::uint32_t> heap_sessions_;  // heap -> session
+
+  std::map<std::string, NameRecord, std::less<>> names_;
+  std::vector<NameRecord> hidden_;
+  std::bitset<region::kNameLimit> name_slots_;
+
+  // Recovery: one pass over all spans serves every session that was dead when it began.
+  std::set<std::uint32_t> dead_waiting_;
+  std::set<std::uint32_t> dead_in_pass_;
+  std::uint32_t pass_granule_ = 0;
+
+  std::set<std::uint32_t> orphans_;                     // first granules
+  std::map<std::uint32_t, std::uint64_t> freed_large_;  // first granule -> when noticed
+  struct Dirty {
+    std::uint32_t granules = 0;
+    std::uint64_t since_unix_ns = 0;
+  };
+  std::map<std::uint32_t, Dirty> dirty_;  // free ranges whose pages are still there
+  std::map<std::uint32_t, std::uint32_t>
+      taken_;  // spans of taken blocks: first -> granules punched
+  Totals totals_;
+};
+
+}  // namespace allot::core

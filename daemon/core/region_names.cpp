@@ -1,0 +1,127 @@
+// Names of published blocks: publish, find (which pins), unpin, unpublish.
+
+#include <algorithm>
+#include <cassert>
+
+#include "daemon/core/region_core.hpp"
+
+namespace allot::core {
+
+using detail::OwnWord;
+
+Expected<void> RegionCore::publish(std::uint32_t session, std::string_view name, Handle handle,
+                                   std::uint64_t now_unix_ns) {
+  auto record = live_session(session);
+  if (!record) return record.error();
+  if (!protocol::is_valid_name(name, region::kNameBytes)) return Error(Errc::kBadName);
+  if (names_.contains(name)) return Error(Errc::kNameTaken, std::string(name));
+  if (names_.size() + hidden_.size() >= std::min(limits_.max_names, region::kNameLimit)) {
+    ++totals_.refusals;
+    return Error(Errc::kTooManyNames, "max_names = " + std::to_string(limits_.max_names));
+  }
+  if (handle.region_tag() != tag_) return Error(Errc::kForeignRegion);
+  region::BlockRef block;
+  const Errc found = view_.find_block(handle.offset_bytes(), high_water_, block);
+  if (found != Errc::kOk) return Error(found == Errc::kNotInRegion ? found : Errc::kStaleHandle);
+
+  std::uint32_t word = block.word->load_acquire();
+  if (OwnWord::generation(word) != handle.generation()) return Error(Errc::kStaleHandle);
+  if (OwnWord::owner(word) == OwnWord::kKept) return Error(Errc::kPublished);
+  if (OwnWord::owner(word) != session) return Error(Errc::kNotOwner);
+  if (!OwnWord::is_offered(word)) return Error(Errc::kNotOffered);
+  const std::uint32_t kept = OwnWord::make(OwnWord::kKept, handle.generation()) | OwnWord::kExposed;
+  // One try: if the word changed, its owner took the offer back or somebody adopted the block.
+  if (!block.word->compare_exchange_acq_rel(word, kept)) return Error(Errc::kNotOffered);
+
+  std::uint32_t slot = 0;
+  while (name_slots_.test(slot)) ++slot;
+  name_slots_.set(slot);
+  names_.emplace(std::string(name), NameRecord{slot, handle, (*record)->peer.uid, {}});
+  region::NameEntry& entry = view_.name(slot);
+  entry.handle = handle.bits();
+  entry.size_bytes = block.carving.block_bytes;
+  entry.published_unix_ns = now_unix_ns;
+  entry.uid = (*record)->peer.uid;
+  protocol::set_text(entry.name, name);
+  entry.state.store_release(1);
+  return {};
+}
+
+Expected<protocol::Found> RegionCore::find(std::uint32_t session, std::string_view name) {
+  auto record = live_session(session);
+  if (!record) return record.error();
+  const auto found = names_.find(name);
+  if (found == names_.end()) return Error(Errc::kNameUnknown, std::string(name));
+  found->second.pins.insert(session);
+  return protocol::Found{found->second.handle.bits(), view_.name(found->second.slot).size_bytes};
+}
+
+Expected<void> RegionCore::unpin(std::uint32_t session, Handle handle, std::uint64_t now_unix_ns) {
+  for (auto& [name, record] : names_) {
+    if (record.handle == handle && record.pins.erase(session) > 0) return {};
+  }
+  for (auto it = hidden_.begin(); it != hidden_.end(); ++it) {
+    if (it->handle != handle || it->pins.erase(session) == 0) continue;
+    if (it->pins.empty()) {
+      free_kept_block(handle, now_unix_ns);
+      hidden_.erase(it);
+    }
+    return {};
+  }
+  return Error(Errc::kNameUnknown, "this session has not found the block");
+}
+
+Expected<void> RegionCore::unpublish(std::uint32_t session, std::string_view name, Handle handle,
+                                     bool administrator, std::uint64_t now_unix_ns) {
+  const auto found = names_.find(name);
+  if (found == names_.end()) return Error(Errc::kNameUnknown, std::string(name));
+  if (found->second.handle != handle) return Error(Errc::kStaleHandle, std::string(name));
+  if (!administrator) {
+    auto record = live_session(session);
+    if (!record) return record.error();
+    if ((*record)->peer.uid != found->second.uid) return Error(Errc::kNotOwner, std::string(name));
+  }
+  NameRecord record = std::move(found->second);
+  names_.erase(found);
+  hide(record, now_unix_ns);
+  return {};
+}
+
+void RegionCore::hide(NameRecord& record, std::uint64_t now_unix_ns) {
+  view_.name(record.slot).state.store_release(0);
+  name_slots_.reset(record.slot);
+  if (record.pins.empty()) {
+    free_kept_block(record.handle, now_unix_ns);
+  } else {
+    hidden_.push_back(std::move(record));
+  }
+}
+
+void RegionCore::free_kept_block(Handle handle, std::uint64_t now_unix_ns) {
+  region::BlockRef block;
+  // A member may have overwritten the carve word since: then the audit names the damage.
+  if (view_.find_block(handle.offset_bytes(), high_water_, block) != Errc::kOk) return;
+  std::uint32_t word = block.word->load_acquire();
+  if (OwnWord::owner(word) != OwnWord::kKept) return;
+  if (!block.word->compare_exchange_acq_rel(word, OwnWord::after_free(word, OwnWord::kFreed))) {
+    return;
+  }
+  ++totals_.reclaimed_blocks;
+  view_.span_ledger(block.span.first).hint.store_release(1);
+  note_freed(block.span.first, now_unix_ns);
+}
+
+void RegionCore::drop_pins(std::uint32_t session, std::uint64_t now_unix_ns) {
+  for (auto& [name, record] : names_) record.pins.erase(session);
+  for (auto it = hidden_.begin(); it != hidden_.end();) {
+    it->pins.erase(session);
+    if (it->pins.empty()) {
+      free_kept_block(it->handle, now_unix_ns);
+      it = hidden_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+}  // namespace allot::core

@@ -1,0 +1,188 @@
+// Recovery: what a dead session held is freed, in slices; orphans and uncollected large blocks are
+// swept.
+//
+// begin_recovery() is called once the kernel has shown that no image maps the session's presence
+// file: from then on nobody executes a store in its name. The pass visits every span once, at
+// ascending addresses; a word behind the cursor cannot come to name a dead session, since only
+// that session itself could have written it. Each step is idempotent: killed half way, the pass
+// runs again from the start.
+
+#include <algorithm>
+#include <cassert>
+
+#include "daemon/core/region_core.hpp"
+
+namespace allot::core {
+
+using detail::OwnWord;
+using region::SessionState;
+
+void RegionCore::begin_recovery(std::uint32_t session) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end() || found->second.state == SessionState::kDraining) return;
+  found->second.state = SessionState::kDraining;
+  view_.session(session).state.store_release(static_cast<std::uint32_t>(SessionState::kDraining));
+  dead_waiting_.insert(session);
+}
+
+bool RegionCore::recovery_pending() const noexcept {
+  return !dead_waiting_.empty() || !dead_in_pass_.empty();
+}
+
+std::vector<RegionCore::Ended> RegionCore::recover_step(std::uint64_t budget_words,
+                                                        std::uint64_t now_unix_ns) {
+  if (dead_in_pass_.empty()) {
+    dead_in_pass_.swap(dead_waiting_);
+    pass_granule_ = 0;
+  }
+  if (dead_in_pass_.empty()) return {};
+  std::uint64_t scanned = 0;
+  while (scanned < budget_words) {
+    Extent* const extent = extents_.at_or_after(pass_granule_);
+    if (extent == nullptr) break;
+    pass_granule_ = extent->end();
+    // A plan that is not finished has no descriptor and no words yet; its end abandons it.
+    if (extent->is_free() || extent->info.granted_unix_ns == 0) continue;
+    scanned += extent->info.word_count;
+    recover_span(*extent, now_unix_ns);
+  }
+  if (extents_.at_or_after(pass_granule_) != nullptr) return {};
+  for (const std::uint32_t id : dead_in_pass_) {
+    const SessionRecord& record = sessions_.at(id);
+    if (record.pending_grants > 0 || record.pending_heaps > 0) return {};
+  }
+
+  std::vector<Ended> ended;
+  for (const std::uint32_t id : dead_in_pass_) {
+    ended.push_back({id, sessions_.at(id).incarnation});
+    drop_pins(id, now_unix_ns);
+    finish_recovery(id);
+  }
+  dead_in_pass_.clear();
+  sweep(now_unix_ns);
+  return ended;
+}
+
+void RegionCore::recover_span(Extent& extent, std::uint64_t now_unix_ns) {
+  // A word of a dead session changes under us at most once, when a receiver adopts what it had
+  // offered; a member that keeps scribbling is overruled after a few tries.
+  constexpr int kTries = 8;
+  const std::uint32_t first = extent.first();
+  bool live = false;
+  bool freed = false;
+  for (std::uint32_t i = 0; i < extent.info.word_count; ++i) {
+    auto& own = view_.word(first, i);
+    std::uint32_t word = own.load_acquire();
+    for (int tries = 0; OwnWord::is_session(word) && dead_in_pass_.contains(OwnWord::owner(word));
+         ++tries) {
+      const std::uint32_t next = OwnWord::after_free(word, OwnWord::kFreed);
+      if (tries == kTries) own.store_release(next);
+      if (tries == kTries || own.compare_exchange_acq_rel(word, next)) {
+        ++totals_.recovered_blocks;
+        freed = true;
+        word = next;
+      }
+    }
+    live = live || OwnWord::is_live(word);
+  }
+  if (extent.info.session != 0 && dead_in_pass_.contains(extent.info.session)) {
+    if (!live) {
+      free_span(extent, now_unix_ns);
+      return;
+    }
+    SessionRecord& holder = sessions_.at(extent.info.session);
+    const std::uint64_t bytes = extent.granules() * region::kGranuleBytes;
+    holder.granted_bytes -= bytes;  // still charged to the uid
+    --holder.granted_spans;
+    view_.session(extent.info.session).granted_bytes.store_relaxed(holder.granted_bytes);
+    view_.session(extent.info.session).granted_spans.store_relaxed(holder.granted_spans);
+    extent.info.session = 0;
+    write_descriptors(extent, region::SpanState::kOrphan);
+    orphans_.insert(first);
+  } else if (freed) {
+    view_.span_ledger(first).hint.store_release(1);
+    note_freed(first, now_unix_ns);
+  }
+}
+
+void RegionCore::finish_recovery(std::uint32_t id) {
+  const SessionRecord& record = sessions_.at(id);
+  fold_heaps(record, id);
+  assert(record.granted_bytes == 0 && record.granted_spans == 0);
+  // Last: from here on the id may be used again (invariant I4).
+  view_.session(id).state.store_release(static_cast<std::uint32_t>(SessionState::kAbsent));
+  sessions_.erase(id);
+  ++totals_.recoveries;
+}
+
+void RegionCore::fold_heaps(const SessionRecord& record, std::uint32_t id) {
+  for (auto it = heap_sessions_.begin(); it != heap_sessions_.end();) {
+    if (it->second != id) {
+      ++it;
+      continue;
+    }
+    region::HeapLedger& ledger = view_.heap_ledger(it->first);
+    for (region::BinCounters& bin : ledger.bins) {
+      totals_.retired_allocations += bin.allocations.load_relaxed();
+      totals_.retired_frees += bin.frees.load_relaxed();
+      bin.allocations.store_relaxed(0);
+      bin.frees.store_relaxed(0);
+      bin.fills.store_relaxed(0);
+      bin.collected.store_relaxed(0);
+    }
+    if (!record.said_goodbye) ++totals_.killed_heaps;
+    view_.heap(it->first).session.store_release(0);
+    heaps_used_.reset(it->first);
+    it = heap_sessions_.erase(it);
+  }
+}
+
+void RegionCore::note_freed(std::uint64_t first, std::uint64_t now_unix_ns) {
+  if (first >= view_.granules()) return;
+  Extent* const extent = extents_.find(static_cast<std::uint32_t>(first));
+  if (extent == nullptr || extent->info.granted_unix_ns == 0) return;
+  if (extent->info.session == 0) {
+    if (!holds_live_block(*extent)) free_span(*extent, now_unix_ns);
+    return;
+  }
+  if (region::CarveWord::kind(view_.span_ledger(first).carve.load_acquire()) ==
+      region::CarveWord::kLarge) {
+    freed_large_.try_emplace(extent->first(), now_unix_ns);
+  }
+}
+
+bool RegionCore::sweep_wanted() const noexcept {
+  return !orphans_.empty() || !freed_large_.empty();
+}
+
+void RegionCore::sweep(std::uint64_t now_unix_ns) {
+  for (auto it = orphans_.begin(); it != orphans_.end();) {
+    Extent* const extent = extents_.find(*it++);  // free_span() erases the entry
+    assert(extent != nullptr);
+    if (!holds_live_block(*extent)) free_span(*extent, now_unix_ns);
+  }
+  const std::uint64_t delay_ns = limits_.large_reclaim_delay_ms * 1'000'000;
+  for (auto it = freed_large_.begin(); it != freed_large_.end();) {
+    if (now_unix_ns < it->second + delay_ns) {
+      ++it;
+      continue;
+    }
+    Extent* const extent = extents_.find(it->first);
+    it = freed_large_.erase(it);
+    assert(extent != nullptr);
+    take_large_block(*extent);
+  }
+}
+
+void RegionCore::take_large_block(const Extent& extent) {
+  auto& own = view_.word(extent.first(), 0);
+  std::uint32_t word = own.load_acquire();
+  if (OwnWord::owner(word) != OwnWord::kFreed) return;  // its session was quicker
+  // It may even have cut the span anew: then this word is a small block's.
+  if (view_.span_ledger(extent.first()).carve.load_acquire() != region::CarveWord::kLarge) return;
+  const std::uint32_t taken = OwnWord::make(OwnWord::kTaken, OwnWord::generation(word));
+  // A4/R4 pair with collect() of the session: exactly one of the two moves the word.
+  if (own.compare_exchange_acq_rel(word, taken)) taken_[extent.first()] = 0;
+}
+
+}  // namespace allot::core

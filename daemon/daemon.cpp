@@ -1,0 +1,164 @@
+#include "daemon/daemon.hpp"
+
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): sigaction's names
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include <allot/version.hpp>
+
+#include "daemon/control_server.hpp"
+#include "daemon/log.hpp"
+#include "daemon/runtime_dir.hpp"
+#include "daemon/server.hpp"
+#include "daemon/service_manager.hpp"
+#include "daemon/sockets.hpp"
+#include "daemon/timers.hpp"
+
+namespace allot::daemon {
+
+namespace {
+
+constexpr std::uint64_t kDescriptorsPerConnection = 3;  // socket, pidfd, presence file
+constexpr std::uint64_t kOtherDescriptors = 64 + 4 * kMaxRegions;
+
+std::uint64_t unix_now_ns() {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(since).count());
+}
+
+void warn_of_few_descriptors(const ServerLimits& limits) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  const std::uint64_t wanted = limits.max_connections * kDescriptorsPerConnection +
+                               limits.max_control_connections + kOtherDescriptors;
+  if (files.rlim_cur >= wanted) return;
+  log_warning("max_connections = " + std::to_string(limits.max_connections) + " may need " +
+              std::to_string(wanted) + " descriptors, RLIMIT_NOFILE allows " +
+              std::to_string(files.rlim_cur) + "; raise LimitNOFILE= or ulimit -n");
+}
+
+class Daemon {
+ public:
+  Daemon(boost::asio::io_context& context, Timers& timers, const DaemonOptions& options,
+         const RuntimeDir& directory)
+      : context_(context),
+        signals_(context),
+        manager_(timers),
+        server_(context, timers, options.config.limits, options.forced),
+        control_(context, timers, options.config.limits, control_context(directory)) {}
+
+  Expected<void> serve(const DaemonOptions& options, ListeningSockets sockets) {
+    for (const RegionConfig& region : options.config.regions) {
+      if (auto added = server_.add_region(region); !added) {
+        return Error(added.error().code, "region " + region.name + ": " + added.error().detail);
+      }
+    }
+    boost::system::error_code failed;
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+      if (!failed) signals_.add(signal, failed);
+    }
+    if (failed) return Error(failed, "signals");
+    wait_for_signal();
+    server_.serve(std::move(sockets.client));
+    control_.serve(std::move(sockets.control));
+    manager_.ready("serving " + std::to_string(options.config.regions.size()) + " regions");
+    log_info("allotd " ALLOT_VERSION_STRING " serves " + options.runtime_dir.native());
+    context_.run();
+    return {};
+  }
+
+ private:
+  void wait_for_signal() {
+    signals_.async_wait([this](const boost::system::error_code& failed, int signal) {
+      if (failed) return;
+      if (signal == SIGHUP) {
+        log_info("SIGHUP ignored: restart allotd to read its configuration again");
+        return wait_for_signal();
+      }
+      log_info(signal == SIGTERM ? "stopping: SIGTERM" : "stopping: SIGINT");
+      ServiceManager::stopping();
+      control_.stop();
+      server_.stop();
+      context_.stop();
+    });
+  }
+
+  ControlContext control_context(const RuntimeDir& directory) {
+    ControlContext control;
+    control.service = &server_.service();
+    control.status = [this, path = directory.path().native()] {
+      return ServerStatus{started_unix_ns_, server_.connection_count(), server_.bad_peer_count(),
+                          path};
+    };
+    control.committed_bytes = [this](const core::RegionCore& region, core::RegionFile file) {
+      return server_.host(region).committed_bytes(file);
+    };
+    control.window_granules = [this](const core::RegionCore& region) {
+      return server_.host(region).window_granules();
+    };
+    control.heap_window = [this](const core::RegionCore& region) {
+      return server_.host(region).window_heaps();
+    };
+    return control;
+  }
+
+  boost::asio::io_context& context_;
+  boost::asio::signal_set signals_;
+  ServiceManager manager_;
+  std::uint64_t started_unix_ns_ = unix_now_ns();
+  Server server_;
+  ControlServer control_;
+};
+
+}  // namespace
+
+void harden_process() {
+  ::prctl(PR_SET_DUMPABLE, 0);
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  ::umask(077);
+  // A peer that is gone, and a file beyond RLIMIT_FSIZE, are errors and not signals.
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
+Expected<void> run_daemon(const DaemonOptions& options) {
+  auto directory = RuntimeDir::take(options.runtime_dir);
+  if (!directory) return directory.error();
+  auto sockets = ListeningSockets::take(*directory);
+  if (!sockets) return sockets.error();
+  const auto made = sockets->made;
+  warn_of_few_descriptors(options.config.limits);
+
+  // One thread: Asio needs no locks of its own, and the order here is the order of destruction.
+  boost::asio::io_context context(1);
+  auto timers = Timers::create(context);
+  if (!timers) return timers.error();
+  Expected<void> served;
+  {
+    Daemon daemon(context, **timers, options, *directory);
+    served = daemon.serve(options, std::move(*sockets));
+  }
+  // Still under the lock: no other daemon can have made its own meanwhile.
+  for (const auto& socket : made) (void)RuntimeDir::remove_stale_socket(socket);
+  return served;
+}
+
+}  // namespace allot::daemon

@@ -1,0 +1,106 @@
+// Server: the client side of the daemon: connections, sessions, grants, deaths.
+//
+// Used by main's Daemon; one object, one thread, one io_context. It carries bytes between sockets
+// and core::Service and does what the core's outcomes ask for: send, commit, drop, watch a session's
+// presence, recover. It decides nothing about memory itself.
+//
+//   socket -> ClientConnection -> received() -> Service::handle -> act_on() -> send | CommitQueue
+//   presence file, pidfd -> SessionWatch -> image_gone() -> Upkeep -> Service::recover_step -> send
+//
+// Invariants
+// 1. Each session in the core has one entry in watches_, from its Welcome until its image is gone.
+// 2. A connection that ends is forgotten by the service, its commits are finished, and its session's
+//    watch is told, in this order.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include <allot/expected.hpp>
+
+#include "daemon/bad_peers.hpp"
+#include "daemon/client_connection.hpp"
+#include "daemon/commit_queue.hpp"
+#include "daemon/config.hpp"
+#include "daemon/core/service.hpp"
+#include "daemon/listener.hpp"
+#include "daemon/memory_probe.hpp"
+#include "daemon/region_host.hpp"
+#include "daemon/session_watch.hpp"
+#include "daemon/timers.hpp"
+#include "daemon/upkeep.hpp"
+
+namespace allot::daemon {
+
+class Server final : private ClientConnection::Owner {
+ public:
+  Server(boost::asio::io_context& context, Timers& timers, const ServerLimits& limits,
+         const ForcedFallbacks& forced);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  /// Makes a new region's files and serves it.
+  [[nodiscard]] Expected<void> add_region(const RegionConfig& config);
+
+  /// Accepts clients on `listening` until stop().
+  void serve(platform::Descriptor listening);
+  void stop();
+
+  [[nodiscard]] core::Service& service() noexcept { return service_; }
+  [[nodiscard]] const RegionHost& host(const core::RegionCore& region) const {
+    return *hosts_.at(&region);
+  }
+  [[nodiscard]] std::uint64_t connection_count() const noexcept { return connections_.size(); }
+  [[nodiscard]] std::uint64_t bad_peer_count() const noexcept { return bad_peers_.count(); }
+
+ private:
+  using WatchKey = std::pair<const core::RegionCore*, std::uint64_t>;  // and the incarnation
+  struct Watched {
+    core::SessionKey session;
+    core::ConnectionId connection = 0;
+    std::unique_ptr<SessionWatch> watch;
+  };
+
+  void received(ClientConnection& connection, std::span<const std::byte> bytes) override;
+  void lost(ClientConnection& connection, const std::optional<Error>& bad) override;
+  [[nodiscard]] bool may_read(const ClientConnection& connection) const override;
+
+  void accept(platform::Descriptor socket);
+  void act_on(core::ConnectionId id, core::Outcome outcome);
+  void committed(const core::PendingCommit& pending, const Expected<void>& result);
+  void deliver(const core::Send& send);
+  [[nodiscard]] Expected<void> welcome(ClientConnection& connection, const core::Send& send);
+  void end_connection(core::ConnectionId id, const std::optional<Error>& bad);
+  void image_gone(WatchKey key);
+  void note_bad_peer(const core::Peer& peer, const Error& why);
+  [[nodiscard]] core::Instant now();
+
+  [[nodiscard]] CommitQueue::Actions commit_actions();
+  [[nodiscard]] Upkeep::Actions upkeep_actions();
+
+  boost::asio::io_context& context_;
+  Timers& timers_;
+  ServerLimits limits_;
+  ForcedFallbacks forced_;
+  std::map<const core::RegionCore*, std::unique_ptr<RegionHost>> hosts_;
+  core::Service service_;
+  MemoryProbe probe_;
+  BadPeers bad_peers_;
+  CommitQueue commits_;
+  Upkeep upkeep_;
+  std::map<core::ConnectionId, std::shared_ptr<ClientConnection>> connections_;
+  std::map<uid_t, std::uint32_t> connections_of_uid_;
+  std::map<WatchKey, Watched> watches_;
+  std::unique_ptr<Listener> listener_;
+};
+
+}  // namespace allot::daemon

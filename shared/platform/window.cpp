@@ -1,0 +1,165 @@
+#include "shared/platform/window.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <boost/interprocess/exceptions.hpp>
+
+#include "shared/platform/page_size.hpp"
+#include "shared/platform/random.hpp"
+#include "shared/platform/system_error.hpp"
+
+namespace allot::platform {
+
+namespace {
+
+namespace bip = boost::interprocess;
+
+// Guard space on each side of a reservation: more than any single over- or underflow reaches.
+constexpr std::size_t kGuardBytes = std::size_t{16} << 20;
+// User addresses on 64-bit Linux with 47 bits; the low 4 GiB stay free for others.
+constexpr std::uint64_t kLowestAddress = std::uint64_t{1} << 32;
+constexpr std::uint64_t kHighestAddress = std::uint64_t{0x7E00'0000'0000};
+constexpr int kRandomPlaceTries = 64;
+constexpr int kReserveFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+// What mapped_region asks of a memory object: a descriptor.
+class MemfdMapping {
+ public:
+  explicit MemfdMapping(int fd) noexcept : fd_(fd) {}
+  [[nodiscard]] bip::mapping_handle_t get_mapping_handle() const noexcept { return {fd_, false}; }
+
+ private:
+  int fd_;
+};
+
+void* map_nothing(void* address, std::size_t size_bytes, int more_flags) noexcept {
+  return ::mmap(address, size_bytes, PROT_NONE, kReserveFlags | more_flags, -1, 0);
+}
+
+// Places `size_bytes` of PROT_NONE at a random page, or where the kernel likes if random places
+// are refused (sanitizers, small address spaces).
+std::byte* reserve_somewhere(std::size_t size_bytes) noexcept {
+  const std::size_t page = page_size_bytes();
+  if (size_bytes < kHighestAddress - kLowestAddress) {
+    const std::uint64_t places = (kHighestAddress - kLowestAddress - size_bytes) / page;
+    for (int tries = 0; tries < kRandomPlaceTries; ++tries) {
+      const std::uint64_t address = kLowestAddress + (random_u64() % places) * page;
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): an address out of the random generator.
+      void* const hint = reinterpret_cast<void*>(address);
+      // A hint and no MAP_FIXED_NOREPLACE: ThreadSanitizer turns a place that it forbids into 0.
+      void* const got = map_nothing(hint, size_bytes, 0);
+      if (got == hint) return static_cast<std::byte*>(got);
+      if (got == MAP_FAILED) break;
+      ::munmap(got, size_bytes);
+    }
+  }
+  void* const got = map_nothing(nullptr, size_bytes, 0);
+  return got == MAP_FAILED ? nullptr : static_cast<std::byte*>(got);
+}
+
+// Cuts [start, start + size) down to an aligned base with guards around it; unmaps the rest.
+std::byte* trim_to_alignment(std::byte* start, std::size_t total_bytes, std::size_t keep_bytes,
+                             std::size_t alignment_bytes) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(start);
+  const std::uintptr_t base =
+      (address + kGuardBytes + alignment_bytes - 1) & ~(alignment_bytes - 1);
+  const std::size_t front = base - kGuardBytes - address;
+  const std::size_t used = front + keep_bytes + 2 * kGuardBytes;
+  if (front > 0) ::munmap(start, front);
+  if (used < total_bytes) ::munmap(start + used, total_bytes - used);
+  return start + front + kGuardBytes;
+}
+
+}  // namespace
+
+Window::Window(Window&& other) noexcept
+    : base_(std::exchange(other.base_, nullptr)),
+      size_bytes_(std::exchange(other.size_bytes_, 0)),
+      reserved_bytes_(std::exchange(other.reserved_bytes_, 0)),
+      file_offset_bytes_(other.file_offset_bytes_),
+      access_(other.access_),
+      pieces_(std::move(other.pieces_)) {
+  other.pieces_.clear();
+}
+
+Window& Window::operator=(Window&& other) noexcept {
+  if (this != &other) {
+    release();
+    base_ = std::exchange(other.base_, nullptr);
+    size_bytes_ = std::exchange(other.size_bytes_, 0);
+    reserved_bytes_ = std::exchange(other.reserved_bytes_, 0);
+    file_offset_bytes_ = other.file_offset_bytes_;
+    access_ = other.access_;
+    pieces_ = std::move(other.pieces_);
+    other.pieces_.clear();
+  }
+  return *this;
+}
+
+Window::~Window() { release(); }
+
+void Window::release() noexcept {
+  if (base_ == nullptr) return;
+  ::munmap(base_ - kGuardBytes, kGuardBytes);
+  ::munmap(base_ + size_bytes_, reserved_bytes_ - size_bytes_ + kGuardBytes);
+  pieces_.clear();
+  base_ = nullptr;
+}
+
+Expected<Window> Window::reserve(const Options& options) {
+  const std::size_t page = page_size_bytes();
+  const std::size_t alignment = std::max(options.alignment_bytes, page);
+  const std::size_t minimum = std::max(round_up_to_page(options.minimum_bytes), page);
+  for (std::size_t wanted = std::max(round_up_to_page(options.reserve_bytes), minimum);;) {
+    const std::size_t total = wanted + 2 * kGuardBytes + alignment - page;
+    if (std::byte* const start = reserve_somewhere(total); start != nullptr) {
+      Window window;
+      window.base_ = trim_to_alignment(start, total, wanted, alignment);
+      window.reserved_bytes_ = wanted;
+      window.file_offset_bytes_ = options.file_offset_bytes;
+      window.access_ = options.access;
+      // Best effort: an untouched PROT_NONE range is not dumped anyway.
+      ::madvise(window.base_ - kGuardBytes, wanted + 2 * kGuardBytes, MADV_DONTDUMP);
+      return window;
+    }
+    if (wanted == minimum) {
+      return Error(Errc::kAddressSpace, "cannot reserve " + std::to_string(minimum) +
+                                            " bytes of address space (see ulimit -v)");
+    }
+    wanted = std::max(round_up_to_page(wanted / 2), minimum);
+  }
+}
+
+Expected<void> Window::extend(const Descriptor& file, std::size_t new_size_bytes) {
+  const std::size_t new_size = round_up_to_page(new_size_bytes);
+  if (new_size <= size_bytes_) return {};
+  if (new_size > reserved_bytes_) {
+    return Error(Errc::kAddressSpace, std::to_string(new_size) + " bytes wanted, " +
+                                          std::to_string(reserved_bytes_) + " reserved");
+  }
+  const std::size_t growth = new_size - size_bytes_;
+  std::byte* const place = base_ + size_bytes_;
+  try {
+    pieces_.reserve(pieces_.size() + 1);
+    pieces_.emplace_back(
+        MemfdMapping(file.get()), access_ == Access::kReadOnly ? bip::read_only : bip::read_write,
+        static_cast<bip::offset_t>(file_offset_bytes_ + size_bytes_), growth, place, MAP_FIXED);
+  } catch (const bip::interprocess_exception& failure) {
+    // Before Linux 6.12 a MAP_FIXED that fails late leaves a hole where the reservation was.
+    map_nothing(place, growth, MAP_FIXED_NOREPLACE);
+    return Error(std::error_code(failure.get_native_error(), std::generic_category()),
+                 "mapping a window of " + std::to_string(growth) + " bytes");
+  }
+  size_bytes_ = new_size;
+  if (::madvise(place, growth, MADV_DONTFORK) != 0) return system_error("madvise(DONTFORK)");
+  if (::madvise(place, growth, MADV_DONTDUMP) != 0) return system_error("madvise(DONTDUMP)");
+  return {};
+}
+
+}  // namespace allot::platform

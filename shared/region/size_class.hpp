@@ -1,0 +1,158 @@
+// Size classes: which block sizes exist, and how a span is cut into them.
+//
+// Pure functions and one constexpr table, used by both sides: by clients to allocate, by the
+// daemon's audit and recovery to read a span. Bins 0 .. kClassCount-1 are the classes, kLargeBin
+// stands for blocks that are whole spans.
+//
+// Small blocks (to 1 KiB) lie in cells of 4 KiB and never cross one, hence never a page, on any
+// page size. Medium blocks (to 32 KiB) are cut from the whole span. A block's offset in its span
+// is a multiple of the largest power of two that divides its size.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "shared/region/geometry.hpp"
+
+namespace allot::region {
+
+struct SizeClass {
+  std::uint32_t block_bytes;
+  std::uint32_t span_granules;   // length of a span of this class
+  std::uint32_t cell_bytes;      // blocks are cut from cells; the whole span for medium classes
+  std::uint32_t blocks_per_cell;
+  std::uint32_t block_count;     // in a span
+  std::uint64_t reciprocal;      // ceil(2^40 / block_bytes): see block_index()
+};
+
+inline constexpr std::uint32_t kSmallCellBytes = 4096;
+inline constexpr std::uint32_t kMaxSmallBytes = 1024;
+inline constexpr std::uint32_t kMaxMediumBytes = 32 * 1024;
+inline constexpr std::uint32_t kMinBlockBytes = 16;
+inline constexpr unsigned kReciprocalShift = 40;
+
+// Small sizes: multiples of 16 chosen so that little of a cell is left over.
+inline constexpr std::array<std::uint32_t, 28> kSmallBlockBytes = {
+    16,  32,  48,  64,  80,  96,  112, 128, 144, 160, 176, 192, 208, 224,
+    240, 256, 272, 288, 304, 336, 368, 400, 448, 512, 576, 672, 816, 1024};
+inline constexpr std::uint32_t kMediumPerDoubling = 8;
+inline constexpr std::uint32_t kMediumDoublings = 5;  // 1 KiB .. 32 KiB
+inline constexpr std::uint32_t kSmallClassCount = kSmallBlockBytes.size();
+inline constexpr std::uint32_t kClassCount =
+    kSmallClassCount + kMediumPerDoubling * kMediumDoublings;
+inline constexpr std::uint32_t kLargeBin = kClassCount;
+inline constexpr std::uint32_t kBinCount = kClassCount + 1;
+
+namespace size_class_detail {
+
+constexpr SizeClass make(std::uint32_t block_bytes) {
+  SizeClass out{};
+  out.block_bytes = block_bytes;
+  const bool small = block_bytes <= kMaxSmallBytes;
+  // At least 16 blocks a span, so that little is left over and a message serves many.
+  out.span_granules = small && block_bytes <= 512 ? 1U
+                      : block_bytes <= 1024       ? 2U
+                      : block_bytes <= 4096       ? 4U
+                      : block_bytes <= 8192       ? 8U
+                                                  : 16U;
+  const std::uint32_t span_bytes = out.span_granules * static_cast<std::uint32_t>(kGranuleBytes);
+  out.cell_bytes = small ? kSmallCellBytes : span_bytes;
+  out.blocks_per_cell = out.cell_bytes / block_bytes;
+  out.block_count = out.blocks_per_cell * (span_bytes / out.cell_bytes);
+  out.reciprocal = ((std::uint64_t{1} << kReciprocalShift) + block_bytes - 1) / block_bytes;
+  return out;
+}
+
+constexpr std::array<SizeClass, kClassCount> make_table() {
+  std::array<SizeClass, kClassCount> table{};
+  std::size_t next = 0;
+  for (const std::uint32_t bytes : kSmallBlockBytes) table.at(next++) = make(bytes);
+  for (std::uint32_t low = kMaxSmallBytes; low < kMaxMediumBytes; low *= 2) {
+    for (std::uint32_t step = 1; step <= kMediumPerDoubling; ++step) {
+      table.at(next++) = make(low + low / kMediumPerDoubling * step);
+    }
+  }
+  return table;
+}
+
+}  // namespace size_class_detail
+
+inline constexpr std::array<SizeClass, kClassCount> kSizeClasses = size_class_detail::make_table();
+
+// Two tables answer "which bin" by one load: sizes to 1 KiB by 16 bytes, to 32 KiB by 128.
+struct BinTables {
+  std::array<std::uint8_t, kMaxSmallBytes / 16 + 1> by_16;
+  std::array<std::uint8_t, kMaxMediumBytes / 128 + 1> by_128;
+};
+
+constexpr BinTables make_bin_tables() {
+  BinTables tables{};
+  std::uint8_t bin = 0;
+  for (std::size_t unit = 0; unit < tables.by_16.size(); ++unit) {
+    while (kSizeClasses.at(bin).block_bytes < unit * 16) ++bin;
+    tables.by_16.at(unit) = bin;
+  }
+  bin = 0;
+  for (std::size_t unit = 0; unit < tables.by_128.size(); ++unit) {
+    while (kSizeClasses.at(bin).block_bytes < unit * 128) ++bin;
+    tables.by_128.at(unit) = bin;
+  }
+  return tables;
+}
+
+inline constexpr BinTables kBinTables = make_bin_tables();
+
+/// The bin whose blocks are the smallest that hold `size_bytes` (1 .. 2^63); kLargeBin above
+/// 32 KiB. Constant time.
+constexpr std::uint32_t bin_of(std::uint64_t size_bytes) noexcept {
+  if (size_bytes <= kMaxSmallBytes) return kBinTables.by_16[(size_bytes + 15) / 16];
+  if (size_bytes <= kMaxMediumBytes) return kBinTables.by_128[(size_bytes + 127) / 128];
+  return kLargeBin;
+}
+
+/// Offset in its span of block `index` (below block_count).
+constexpr std::uint32_t block_offset(const SizeClass& size_class, std::uint32_t index) noexcept {
+  return index / size_class.blocks_per_cell * size_class.cell_bytes +
+         index % size_class.blocks_per_cell * size_class.block_bytes;
+}
+
+inline constexpr std::uint32_t kNotABlockStart = ~std::uint32_t{0};
+
+/// Index of the block that starts at `offset_bytes` of its span, or kNotABlockStart if none does.
+/// Division by a rounded-up reciprocal is exact here: see the static_assert on kSizeClasses.
+constexpr std::uint32_t block_index(const SizeClass& size_class,
+                                    std::uint32_t offset_bytes) noexcept {
+  const std::uint32_t cell = offset_bytes / size_class.cell_bytes;
+  const std::uint32_t in_cell = offset_bytes % size_class.cell_bytes;
+  const auto slot =
+      static_cast<std::uint32_t>((in_cell * size_class.reciprocal) >> kReciprocalShift);
+  if (slot >= size_class.blocks_per_cell || slot * size_class.block_bytes != in_cell) {
+    return kNotABlockStart;
+  }
+  return cell * size_class.blocks_per_cell + slot;
+}
+
+/// Largest power of two that every block of this class is aligned to.
+constexpr std::uint32_t natural_alignment(const SizeClass& size_class) noexcept {
+  return size_class.block_bytes & (~size_class.block_bytes + 1);
+}
+
+namespace size_class_detail {
+// Granlund & Montgomery 1994, with r = ceil(2^k / d): x * r >> k == x / d if x * (r*d - 2^k) < 2^k.
+constexpr bool reciprocals_are_exact() {
+  for (const SizeClass& one : kSizeClasses) {
+    const std::uint64_t error =
+        one.reciprocal * one.block_bytes - (std::uint64_t{1} << kReciprocalShift);
+    if (error * (one.cell_bytes - 1) >= (std::uint64_t{1} << kReciprocalShift)) return false;
+    if (one.block_count > kWordsPerGranule * one.span_granules) return false;
+    if (one.block_bytes % kMinBlockBytes != 0) return false;
+  }
+  return true;
+}
+}  // namespace size_class_detail
+static_assert(size_class_detail::reciprocals_are_exact());
+static_assert(kSizeClasses.back().block_bytes == kMaxMediumBytes);
+static_assert(kBinCount <= kBinsPerHeap);
+
+}  // namespace allot::region
