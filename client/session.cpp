@@ -79,8 +79,8 @@ Expected<Session> Session::connect(const ConnectOptions& options) {
 void* Session::allocate(std::size_t size_bytes) noexcept {
   if (size_bytes - 1 < detail::kMaxFastBytes) [[likely]] {
     detail::FastHeap& heap = *detail::tls_heaps[slot_];
-    void* const block = detail::try_pop(heap, detail::fast_bin(size_bytes));
-    if (block != nullptr) [[likely]]
+    void* block = nullptr;
+    if (detail::try_pop(heap, detail::fast_bin(size_bytes), block)) [[likely]]
       return block;
   }
   return state_->allocate(size_bytes, 1);

@@ -213,7 +213,8 @@ Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin) {
   if (!heap) return heap.error();
   if (*heap == nullptr) return Error(Errc::kClosed, "the thread is ending");
   for (;;) {
-    if (void* const block = try_pop(**heap, bin); block != nullptr) return block;
+    void* block = nullptr;
+    if (try_pop(**heap, bin, block)) return block;
     // Empty, or damaged at the top by somebody who writes where he should not.
     if ((*heap)->drop_damaged(bin) > 0) continue;
     if ((*heap)->collect(bin)) continue;

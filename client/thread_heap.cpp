@@ -19,7 +19,6 @@ using region::kClassCount;
 using region::kSizeClasses;
 
 static_assert(region::kBinCount <= detail::kMaxHeapBins);
-static_assert(region::kReciprocalShift == detail::kFastReciprocalShift);
 static_assert(std::uint64_t{1} << detail::kGranuleShift == region::kGranuleBytes);
 static_assert(region::kMaxMediumBytes == detail::kMaxFastBytes);
 
@@ -90,14 +89,14 @@ void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_w
   cell.words = words;
   cell.base = base;
   cell.reciprocal = size_class.reciprocal;
-  cell.block_bytes = size_class.block_bytes;
+  cell.bin = &bins[bin];
+  // A medium span is one cell: no offset in it reaches bit 31.
   const bool small = size_class.cell_bytes == region::kSmallCellBytes;
-  cell.cell_shift =
-      small ? static_cast<std::uint32_t>(std::countr_zero(size_class.cell_bytes)) : 31;
+  cell.cell_shift = small ? std::bit_width(region::kSmallCellBytes) - 1 : 31;
+  cell.cell_mask = (1U << cell.cell_shift) - 1;
   cell.blocks_per_cell = size_class.blocks_per_cell;
   cell.first = first;
   cell.granules = size_class.span_granules;
-  cell.bin = static_cast<std::uint16_t>(bin);
 
   // A new carving starts at random generations, so that handles of an earlier one stay stale.
   auto generation = static_cast<std::uint32_t>(platform::random_u64());
@@ -176,7 +175,7 @@ std::size_t ThreadHeap::drop_damaged(std::uint32_t bin) noexcept {
 
 void ThreadHeap::push(const SpanCell& cell, void* block,
                       detail::Atomic<std::uint32_t>* word) noexcept {
-  HeapBin& stack = bins[cell.bin];
+  HeapBin& stack = *cell.bin;
   if (stack.top == stack.limit) forget_half(stack);
   *stack.top++ = FreeBlock{block, word};
 }

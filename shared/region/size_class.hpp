@@ -13,24 +13,25 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <allot/detail/wide.hpp>
+
 #include "shared/region/geometry.hpp"
 
 namespace allot::region {
 
 struct SizeClass {
   std::uint32_t block_bytes;
-  std::uint32_t span_granules;   // length of a span of this class
-  std::uint32_t cell_bytes;      // blocks are cut from cells; the whole span for medium classes
+  std::uint32_t span_granules;  // length of a span of this class
+  std::uint32_t cell_bytes;     // blocks are cut from cells; the whole span for medium classes
   std::uint32_t blocks_per_cell;
-  std::uint32_t block_count;     // in a span
-  std::uint64_t reciprocal;      // ceil(2^40 / block_bytes): see block_index()
+  std::uint32_t block_count;  // in a span
+  std::uint64_t reciprocal;   // ceil(2^64 / block_bytes): see block_index()
 };
 
 inline constexpr std::uint32_t kSmallCellBytes = 4096;
 inline constexpr std::uint32_t kMaxSmallBytes = 1024;
 inline constexpr std::uint32_t kMaxMediumBytes = 32 * 1024;
 inline constexpr std::uint32_t kMinBlockBytes = 16;
-inline constexpr unsigned kReciprocalShift = 40;
 
 // Small sizes: multiples of 16 chosen so that little of a cell is left over.
 inline constexpr std::array<std::uint32_t, 28> kSmallBlockBytes = {
@@ -60,7 +61,7 @@ constexpr SizeClass make(std::uint32_t block_bytes) {
   out.cell_bytes = small ? kSmallCellBytes : span_bytes;
   out.blocks_per_cell = out.cell_bytes / block_bytes;
   out.block_count = out.blocks_per_cell * (span_bytes / out.cell_bytes);
-  out.reciprocal = ((std::uint64_t{1} << kReciprocalShift) + block_bytes - 1) / block_bytes;
+  out.reciprocal = ~std::uint64_t{0} / block_bytes + 1;
   return out;
 }
 
@@ -120,14 +121,17 @@ constexpr std::uint32_t block_offset(const SizeClass& size_class, std::uint32_t 
 inline constexpr std::uint32_t kNotABlockStart = ~std::uint32_t{0};
 
 /// Index of the block that starts at `offset_bytes` of its span, or kNotABlockStart if none does.
-/// Division by a rounded-up reciprocal is exact here: see the static_assert on kSizeClasses.
+/// One multiplication gives quotient and divisibility (Lemire, Kaser & Kurz, "Faster remainder by
+/// direct computation", 2019): with c = ceil(2^64 / d), n / d is the high word of n * c, and d
+/// divides n if and only if the low word is below c; for n, d < 2^32.
 constexpr std::uint32_t block_index(const SizeClass& size_class,
                                     std::uint32_t offset_bytes) noexcept {
   const std::uint32_t cell = offset_bytes / size_class.cell_bytes;
   const std::uint32_t in_cell = offset_bytes % size_class.cell_bytes;
-  const auto slot =
-      static_cast<std::uint32_t>((in_cell * size_class.reciprocal) >> kReciprocalShift);
-  if (slot >= size_class.blocks_per_cell || slot * size_class.block_bytes != in_cell) {
+  const detail::Wide product = detail::Wide{in_cell} * size_class.reciprocal;
+  const auto slot = static_cast<std::uint32_t>(product >> 64);
+  if (static_cast<std::uint64_t>(product) >= size_class.reciprocal ||
+      slot >= size_class.blocks_per_cell) {
     return kNotABlockStart;
   }
   return cell * size_class.blocks_per_cell + slot;
@@ -139,19 +143,15 @@ constexpr std::uint32_t natural_alignment(const SizeClass& size_class) noexcept 
 }
 
 namespace size_class_detail {
-// Granlund & Montgomery 1994, with r = ceil(2^k / d): x * r >> k == x / d if x * (r*d - 2^k) < 2^k.
-constexpr bool reciprocals_are_exact() {
+constexpr bool is_sound() {
   for (const SizeClass& one : kSizeClasses) {
-    const std::uint64_t error =
-        one.reciprocal * one.block_bytes - (std::uint64_t{1} << kReciprocalShift);
-    if (error * (one.cell_bytes - 1) >= (std::uint64_t{1} << kReciprocalShift)) return false;
     if (one.block_count > kWordsPerGranule * one.span_granules) return false;
     if (one.block_bytes % kMinBlockBytes != 0) return false;
   }
   return true;
 }
 }  // namespace size_class_detail
-static_assert(size_class_detail::reciprocals_are_exact());
+static_assert(size_class_detail::is_sound());
 static_assert(kSizeClasses.back().block_bytes == kMaxMediumBytes);
 static_assert(kBinCount <= kBinsPerHeap);
 

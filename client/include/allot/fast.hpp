@@ -21,8 +21,8 @@ namespace fast {
                                                         std::size_t size_bytes) noexcept {
   if (size_bytes - 1 < detail::kMaxFastBytes) [[likely]] {
     detail::FastHeap& heap = *detail::tls_heaps[FastAccess::slot(session)];
-    void* const block = detail::try_pop(heap, detail::fast_bin(size_bytes));
-    if (block != nullptr) [[likely]]
+    void* block = nullptr;
+    if (detail::try_pop(heap, detail::fast_bin(size_bytes), block)) [[likely]]
       return block;
   }
   return session.allocate(size_bytes);

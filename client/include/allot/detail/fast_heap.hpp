@@ -18,6 +18,7 @@
 
 #include <allot/detail/atomic.hpp>
 #include <allot/detail/own_word.hpp>
+#include <allot/detail/wide.hpp>
 #include <allot/export.hpp>
 
 namespace allot::detail {
@@ -27,7 +28,6 @@ class SessionState;
 inline constexpr std::size_t kMaxHeapBins = 96;
 inline constexpr std::size_t kGranuleShift = 16;
 inline constexpr std::size_t kMaxFastBytes = 32 * 1024;
-inline constexpr unsigned kFastReciprocalShift = 40;
 
 struct FreeBlock {
   void* block;
@@ -52,16 +52,16 @@ struct FastHeap;
 // What a process knows of a granule of its own spans; zero for others' granules.
 struct alignas(64) SpanCell {
   FastHeap* heap;                // the heap that has the span; nullptr: not a span of blocks
+  HeapBin* bin;                  // of that heap
   Atomic<std::uint32_t>* words;  // own word of the span's first block
   std::byte* base;               // of the span
-  std::uint64_t reciprocal;
-  std::uint32_t block_bytes;
+  std::uint64_t reciprocal;      // ceil(2^64 / block size)
+  std::uint32_t cell_mask;       // bytes of a cell, less one
   std::uint32_t cell_shift;
   std::uint32_t blocks_per_cell;
   std::uint32_t first;     // granule
   std::uint32_t granules;  // 0: not ours
-  std::uint16_t bin;
-  std::uint16_t unlisted;  // some free block may be on no stack
+  std::uint32_t unlisted;  // some free block may be on no stack
 };
 static_assert(sizeof(SpanCell) == 64);
 
@@ -84,49 +84,58 @@ extern ALLOT_EXPORT constinit thread_local std::array<FastHeap*, kMaxSessionsPer
 extern ALLOT_EXPORT const std::array<std::uint8_t, 65> kBinBy16;
 extern ALLOT_EXPORT const std::array<std::uint8_t, 257> kBinBy128;
 
-/// Takes a block of `bin` from the private stack; nullptr if it is empty or its top is damaged.
-[[gnu::always_inline]] inline void* try_pop(FastHeap& heap, std::size_t bin_index) noexcept {
+/// Takes a block of the bin from the private stack into `block`; false if the stack is empty or
+/// its top is damaged.
+[[gnu::always_inline]] inline bool try_pop(FastHeap& heap, std::size_t bin_index,
+                                           void*& block) noexcept {
   HeapBin& bin = heap.bins[bin_index];
-  if (bin.top == bin.bottom) [[unlikely]]
-    return nullptr;
-  const FreeBlock next = *(bin.top - 1);
-  const std::uint32_t word = next.word->load_relaxed();  // relaxed: only this heap leaves `free`
-  if ((word & ~OwnWord::kGenerationMask) != OwnWord::make(OwnWord::kFree, 0)) [[unlikely]] {
-    return nullptr;
-  }
-  --bin.top;
+  FreeBlock* const top = bin.top;
+  if (top == bin.bottom) [[unlikely]]
+    return false;
+  Atomic<std::uint32_t>* const own = top[-1].word;
+  // Relaxed: only this heap leaves `free`. What is left is the generation, or the block is not free.
+  const std::uint32_t generation = own->load_relaxed() ^ OwnWord::make(OwnWord::kFree, 0);
+  if (generation > OwnWord::kGenerationMask) [[unlikely]]
+    return false;
+  block = top[-1].block;
+  bin.top = top - 1;
   // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
-  next.word->store_release(heap.me | OwnWord::generation(word));
+  own->store_release(heap.me | generation);
   bin.counters->allocations.add_single_writer(1);
-  return next.block;
+  return true;
 }
 
 /// Frees a block of this heap's own spans that was never exposed; false if `block` is anything
 /// else, or the stack is full: then nothing has changed.
 [[gnu::always_inline]] inline bool try_push(FastHeap& heap, void* block) noexcept {
-  const std::size_t offset = static_cast<std::size_t>(static_cast<std::byte*>(block) - heap.data);
+  const auto offset = static_cast<std::size_t>(static_cast<std::byte*>(block) - heap.data);
   if (offset >= heap.window_bytes) [[unlikely]]
     return false;
   const SpanCell& cell = heap.cells[offset >> kGranuleShift];
   if (cell.heap != &heap) [[unlikely]]
     return false;
   const auto in_span = static_cast<std::uint32_t>(static_cast<std::byte*>(block) - cell.base);
-  const std::uint32_t cell_index = in_span >> cell.cell_shift;
-  const std::uint32_t in_cell = in_span & ((1U << cell.cell_shift) - 1);
-  const auto slot = static_cast<std::uint32_t>((in_cell * cell.reciprocal) >> kFastReciprocalShift);
-  if (slot * cell.block_bytes != in_cell || slot >= cell.blocks_per_cell) [[unlikely]] {
+  // As region::block_index(): one multiplication gives the slot and whether a block starts here.
+  const Wide product = Wide{in_span & cell.cell_mask} * cell.reciprocal;
+  if (static_cast<std::uint64_t>(product) >= cell.reciprocal) [[unlikely]]
     return false;
-  }
-  Atomic<std::uint32_t>* const own = &cell.words[cell_index * cell.blocks_per_cell + slot];
-  const std::uint32_t word = own->load_relaxed();  // relaxed: only we move a word that is ours
-  if ((word & ~OwnWord::kGenerationMask) != heap.me) [[unlikely]]
+  const auto slot = static_cast<std::uint64_t>(product >> 64);
+  if (slot >= cell.blocks_per_cell) [[unlikely]]
     return false;
-  HeapBin& bin = heap.bins[cell.bin];
-  if (bin.top == bin.limit) [[unlikely]]
+  Atomic<std::uint32_t>* const own =
+      &cell.words[std::uint64_t{in_span >> cell.cell_shift} * cell.blocks_per_cell + slot];
+  // Relaxed: only we move a word that is ours. What is left is the generation, or it is not ours.
+  const std::uint32_t generation = own->load_relaxed() ^ heap.me;
+  if (generation > OwnWord::kGenerationMask) [[unlikely]]
+    return false;
+  HeapBin& bin = *cell.bin;
+  FreeBlock* const top = bin.top;
+  if (top == bin.limit) [[unlikely]]
     return false;
   // R6 pairs with A5: what the owner did to the block happens before it is free.
-  own->store_release(OwnWord::make(OwnWord::kFree, word));
-  *bin.top++ = FreeBlock{block, own};
+  own->store_release(OwnWord::make(OwnWord::kFree, 0) | generation);
+  *top = FreeBlock{block, own};
+  bin.top = top + 1;
   bin.counters->frees.add_single_writer(1);
   return true;
 }
