@@ -229,6 +229,9 @@ Expected<Handle> SessionState::publish(std::string_view name, void* block) {
   if (!p::is_valid_name(name, region::kNameBytes)) {
     return Error(Errc::kBadName, std::string(name));
   }
+  BlockRef found;
+  if (const Errc errc = locate(block, found); errc != Errc::kOk) return Error(errc);
+  const bool was_offered = OwnWord::is_offered(found.word->load_acquire());
   auto handle = expose(block, true);
   if (!handle) return handle;
   p::Publish body;
@@ -240,8 +243,9 @@ Expected<Handle> SessionState::publish(std::string_view name, void* block) {
     return request(body);
   }();
   if (!published) {
-    // Ours again, unless the daemon kept it and only its answer came too late.
-    (void)retract(*handle);
+    // As before, unless the daemon kept it and only its answer came too late. A daemon that has not
+    // read the request as yet must find no offer.
+    if (!was_offered || published.error() == Errc::kDeadline) (void)retract(*handle);
     return published.error();
   }
   return handle;

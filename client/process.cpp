@@ -54,6 +54,9 @@ Registry& registry() {
 // Ends with its thread and parks the thread's heaps.
 struct Parker {
   bool ended = false;
+  Parker() noexcept = default;
+  Parker(const Parker&) = delete;
+  Parker& operator=(const Parker&) = delete;
   ~Parker() {
     ended = true;
     for (detail::FastHeap*& entry : detail::tls_heaps) {

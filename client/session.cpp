@@ -19,14 +19,28 @@ const std::array<std::uint8_t, 257> kBinBy128 = region::kBinTables.by_128;
 
 namespace {
 
-Error& last_error_slot() noexcept {
-  static thread_local Error error;
-  return error;
+constinit thread_local bool last_error_is_gone = false;
+
+struct LastError {
+  LastError() noexcept = default;
+  LastError(const LastError&) = delete;
+  LastError& operator=(const LastError&) = delete;
+  ~LastError() { last_error_is_gone = true; }
+  Error error;
+};
+
+// nullptr in the destructors of a thread's other objects that run after this one's.
+Error* last_error_slot() noexcept {
+  if (last_error_is_gone) return nullptr;
+  static thread_local LastError last;
+  return &last.error;
 }
 
 }  // namespace
 
-void set_last_error(Error error) noexcept { last_error_slot() = std::move(error); }
+void set_last_error(Error error) noexcept {
+  if (Error* const slot = last_error_slot(); slot != nullptr) *slot = std::move(error);
+}
 
 }  // namespace detail
 
@@ -103,7 +117,11 @@ std::size_t Session::usable_size(const void* block) const noexcept {
   return state_->usable_size(block);
 }
 
-const Error& Session::last_error() noexcept { return detail::last_error_slot(); }
+const Error& Session::last_error() noexcept {
+  static const Error kEnding(Errc::kClosed, "the thread is ending");
+  const Error* const slot = detail::last_error_slot();
+  return slot != nullptr ? *slot : kEnding;
+}
 
 std::size_t Session::trim() noexcept { return state_->trim(); }
 

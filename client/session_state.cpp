@@ -68,7 +68,8 @@ Expected<void> SessionState::map_region() {
 
 SessionState::~SessionState() {
   close();
-  if (life_.load_relaxed() != static_cast<std::uint32_t>(Life::kForked)) {
+  const bool has_slot = slot_ < kMaxSessionsPerProcess;
+  if (has_slot && life_.load_relaxed() != static_cast<std::uint32_t>(Life::kForked)) {
     process::remove_session(slot_);
   }
 }

@@ -136,7 +136,7 @@ class SessionState {
 
   Parts parts_;
   std::uint32_t id_;
-  std::size_t slot_ = 0;
+  std::size_t slot_ = kMaxSessionsPerProcess;  // none as yet
   detail::Atomic<std::uint32_t> life_{};  // a Life
   std::mutex mutex_;
   region::RegionMapping mapping_;

@@ -23,6 +23,7 @@ class ThreadHeap : public detail::FastHeap {
   [[nodiscard]] static ThreadHeap* create() noexcept;
   ThreadHeap(const ThreadHeap&) = delete;
   ThreadHeap& operator=(const ThreadHeap&) = delete;
+  ~ThreadHeap() = delete;  // used again, never destroyed
 
   struct Place {
     detail::SessionState* session;
@@ -59,7 +60,7 @@ class ThreadHeap : public detail::FastHeap {
   void count_free(std::uint32_t bin) noexcept { bins[bin].counters->frees.add_single_writer(1); }
 
  private:
-  ThreadHeap() noexcept = default;
+  ThreadHeap() noexcept : FastHeap{} {}
   [[nodiscard]] bool collect_span(std::uint32_t bin, std::uint32_t first);
   void forget_half(detail::HeapBin& bin) noexcept;
   [[nodiscard]] bool is_all_free(std::uint32_t bin, std::uint32_t first) const noexcept;

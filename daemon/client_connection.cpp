@@ -121,8 +121,8 @@ void ClientConnection::close() {
 void ClientConnection::lose(const std::optional<Error>& bad) {
   if (!socket_) return;
   const auto self = shared_from_this();
-  close();
   owner_.lost(*this, bad);
+  close();
 }
 
 }  // namespace allot::daemon

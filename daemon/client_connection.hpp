@@ -37,7 +37,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   class Owner {
    public:
     virtual void received(ClientConnection& connection, std::span<const std::byte> bytes) = 0;
-    /// The connection ended. `bad`: why, if the peer broke the rules; it is closed already.
+    /// The connection ends now. `bad`: why, if the peer broke the rules. It is closed afterwards.
     virtual void lost(ClientConnection& connection, const std::optional<Error>& bad) = 0;
     [[nodiscard]] virtual bool may_read(const ClientConnection& connection) const = 0;
 

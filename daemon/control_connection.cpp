@@ -1,6 +1,7 @@
 #include "daemon/control_connection.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string_view>
@@ -15,6 +16,7 @@ namespace allot::daemon {
 namespace {
 
 constexpr std::size_t kReadBytes = 4096;
+constexpr int kMostDiscards = 1024;  // more than a socket holds
 
 }  // namespace
 
@@ -79,9 +81,20 @@ void ControlConnection::write(std::string answer) {
       socket_, boost::asio::buffer(output_),
       [self = shared_from_this()](const boost::system::error_code& failed, std::size_t /*sent*/) {
         self->deadline_.cancel();
-        if (failed || self->last_) return self->lose();
-        self->take_line();
+        if (!failed && !self->last_) return self->take_line();
+        if (!failed) self->discard_input();
+        self->lose();
       });
+}
+
+// What is unread when a socket is closed costs the peer the answer that it has not read yet.
+void ControlConnection::discard_input() {
+  boost::system::error_code failed;
+  socket_.shutdown(boost::asio::socket_base::shutdown_receive, failed);
+  std::array<char, kReadBytes> unread;
+  for (int i = 0; i < kMostDiscards && !failed; ++i) {
+    socket_.read_some(boost::asio::buffer(unread), failed);
+  }
 }
 
 void ControlConnection::close() {

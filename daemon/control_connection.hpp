@@ -41,6 +41,7 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   void take_line();
   void step();
   void write(std::string answer);
+  void discard_input();
   void lose();
 
   boost::asio::io_context& context_;

@@ -21,6 +21,7 @@ class NoFaults final : public region::SpanSink {
     return true;
   }
   bool is_present(std::uint32_t /*session*/) override { return true; }
+  std::uint64_t present_limit_granules() override { return 0; }
 };
 
 class SpansAnswer final : public RegionAnswer {

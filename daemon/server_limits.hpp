@@ -17,6 +17,8 @@ struct ServerLimits {
   std::uint32_t max_control_connections = 64;
   std::uint32_t control_deadline_ms = 5'000;  // for a whole request, and for taking an answer
   std::uint32_t control_idle_ms = 60'000;     // a control connection between requests
+
+  friend bool operator==(const ServerLimits&, const ServerLimits&) = default;
 };
 
 /// Longest line that the control socket takes, with its newline.

@@ -278,4 +278,6 @@ bool Audit::is_present(std::uint32_t session) {
          state <= static_cast<std::uint32_t>(SessionState::kDraining);
 }
 
+std::uint64_t Audit::present_limit_granules() { return source_().window_granules; }
+
 }  // namespace allot::region

@@ -106,6 +106,7 @@ class Audit final : private SpanSink {
   void on_owned(std::uint32_t session, const OwnerSums& blocks) override;
   bool on_kept(std::uint64_t offset_bytes, std::uint32_t word, std::uint64_t block_bytes) override;
   bool is_present(std::uint32_t session) override;
+  std::uint64_t present_limit_granules() override;
 
   RegionView view_;
   Source source_;

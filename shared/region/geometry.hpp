@@ -9,7 +9,7 @@
 namespace allot::region {
 
 /// A granule: the unit of grants. 64 KiB, aligned, whatever the page size.
-inline constexpr std::uint64_t kGranuleBytes = 64 * 1024;
+inline constexpr std::uint64_t kGranuleBytes = std::uint64_t{64} * 1024;
 /// Own words reserved for each granule: one for every 16 bytes.
 inline constexpr std::uint32_t kWordsPerGranule = 4096;
 /// Own words are committed in units of this many; a descriptor counts units.
@@ -31,7 +31,7 @@ inline constexpr std::size_t kNameBytes = 64;        // of a published block, wi
 inline constexpr std::size_t kRegionNameBytes = 32;  // of a region, with the final NUL
 inline constexpr std::size_t kLabelBytes = 16;       // of a session, with the final NUL
 
-static_assert(kWordsPerGranule * 16 == kGranuleBytes);
+static_assert(std::uint64_t{kWordsPerGranule} * 16 == kGranuleBytes);
 static_assert(kMaxGranules * kGranuleBytes == Handle::kAddressUnitBytes << Handle::kAddressBits);
 
 }  // namespace allot::region

@@ -36,6 +36,8 @@ class SpanSink {
                                      std::uint64_t block_bytes) = 0;
   /// True if the session table says that `session` is there.
   [[nodiscard]] virtual bool is_present(std::uint32_t session) = 0;
+  /// Granules below which spans may lie by now: grants between two steps may have raised it.
+  [[nodiscard]] virtual std::uint64_t present_limit_granules() = 0;
 };
 
 class SpanCount {

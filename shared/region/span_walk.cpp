@@ -85,14 +85,20 @@ void SpanWalk::read_head(std::uint64_t& budget_words) {
   }
 }
 
-// Not a head, or one that makes no sense. An interior that its head covers is no violation: it is
-// met where a span was granted across the cursor between two steps, or where the walk began.
+// Not a head, or one that makes no sense. Where spans were granted across the cursor or across the
+// limit since the walk began, that is motion: interiors whose head covers them, and heads that reach
+// beyond the limit of then but not of now.
 void SpanWalk::report_descriptor(std::uint64_t bits) {
   const SpanDescriptor found = SpanDescriptor::decode(bits);
   const bool interior = found.state == SpanState::kInterior && found.session == 0 &&
                         found.word_units == 0 && bits >> kDescriptorBits == 0;
   if (interior && view_.find_span(granule_, limit_)) return;
-  if (view_.descriptor(granule_).load_acquire() != bits) {
+  const std::uint64_t limit_now = std::min(sink_->present_limit_granules(), view_.granules());
+  const bool beyond =
+      granule_ < limit_now &&
+      (interior ? view_.find_span(granule_, limit_now).has_value()
+                : found.is_head() && is_sound_head(found, bits, granule_, limit_now));
+  if (beyond || view_.descriptor(granule_).load_acquire() != bits) {
     moved_ = true;
     return;
   }

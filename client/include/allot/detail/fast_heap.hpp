@@ -27,7 +27,7 @@ class SessionState;
 
 inline constexpr std::size_t kMaxHeapBins = 96;
 inline constexpr std::size_t kGranuleShift = 16;
-inline constexpr std::size_t kMaxFastBytes = 32 * 1024;
+inline constexpr std::size_t kMaxFastBytes = std::size_t{32} * 1024;
 
 struct FreeBlock {
   void* block;

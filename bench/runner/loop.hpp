@@ -1,0 +1,58 @@
+// Loop: one allocator under the pair loop (allocate, write a byte, free).
+//
+// Made once per runner process; the driver asks for rounds of it. The virtual call is made once a
+// round; the loop inside is compiled once per allocator. The size is known before the round, not
+// at compile time, for every allocator alike.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+namespace allot::bench {
+
+class Loop {
+ public:
+  virtual ~Loop() = default;
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  /// `pairs` times: allocates `size_bytes`, writes a byte, frees.
+  virtual void run(std::uint64_t pairs, std::size_t size_bytes) = 0;
+  /// The file that the allocator's code was loaded from.
+  [[nodiscard]] virtual std::string served_by() const = 0;
+
+ protected:
+  Loop() = default;
+};
+
+/// malloc and free of this process: glibc's, or those of what LD_PRELOAD names.
+[[nodiscard]] std::unique_ptr<Loop> make_malloc_loop();
+/// Session::allocate() and free(), calls into liballot.
+[[nodiscard]] std::unique_ptr<Loop> make_allot_loop();
+/// fast::allocate() and free(), compiled into the loop.
+[[nodiscard]] std::unique_ptr<Loop> make_allot_inline_loop();
+/// Boost.Interprocess managed_shared_memory with its default algorithm.
+[[nodiscard]] std::unique_ptr<Loop> make_interprocess_loop();
+
+/// Makes the compiler believe that somebody reads the block and all memory.
+[[gnu::always_inline]] inline void escape(void* block) {
+  asm volatile("" : : "r"(block) : "memory");
+}
+
+/// The loop itself. `allocate` returns nullptr on failure.
+template <class Allocate, class Free>
+[[gnu::always_inline]] inline void run_pairs(std::uint64_t pairs, Allocate allocate, Free free) {
+  for (std::uint64_t i = 0; i < pairs; ++i) {
+    void* const block = allocate();
+    if (block == nullptr) [[unlikely]]
+      throw std::runtime_error("an allocation failed");
+    *static_cast<unsigned char*>(block) = 1;
+    escape(block);
+    free(block);
+  }
+}
+
+}  // namespace allot::bench

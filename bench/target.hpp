@@ -1,0 +1,55 @@
+// Target: a claim of README, and the figure that upholds it.
+//
+// The one table of them; every other line of a report is shown without a target.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "bench/measurement.hpp"
+
+namespace allot::bench {
+
+struct Target {
+  enum class Of : std::uint8_t { kRatio, kOurs };
+
+  std::string_view family;
+  std::string_view case_name;
+  Of of;
+  double at_most;
+  std::string_view claim;
+
+  /// True if the measurement upholds the claim; false also if it has no ratio to be judged by.
+  [[nodiscard]] bool met_by(const Measurement& measurement) const {
+    if (of == Of::kOurs) return measurement.ours.median() <= at_most;
+    return measurement.ratio().value_or(at_most + 1) <= at_most;
+  }
+};
+
+inline constexpr std::array kTargets = {
+    Target{"pair", "64 B", Target::Of::kRatio, 1.5,
+           "allocate and free through a call cost at most 1.5 times the best private malloc"},
+    Target{"pair", "64 B, shared memory", Target::Of::kRatio, 1.0 / 30,
+           "allocate and free are at least 30 times faster than Boost.Interprocess"},
+    Target{"two-processes", "64 B", Target::Of::kRatio, 1.2,
+           "two processes at once cost at most 1.2 times one, per operation"},
+    Target{"recovery", "64 MiB: seal to recovered", Target::Of::kOurs, 10,
+           "a killed process's memory is back within 10 ms of its presence file's seal"},
+    Target{"idle", "wake-ups", Target::Of::kOurs, 0,
+           "a daemon without sessions wakes up for watchdog pings only"},
+    Target{"idle", "pages", Target::Of::kOurs, 10,
+           "a daemon without sessions holds less than 10 MiB of anonymous and file pages"},
+};
+
+/// The target of a measurement; nullptr if it has none.
+[[nodiscard]] inline const Target* target_of(const Measurement& measurement) {
+  for (const Target& target : kTargets) {
+    if (target.family == measurement.family && target.case_name == measurement.case_name) {
+      return &target;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace allot::bench

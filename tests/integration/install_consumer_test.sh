@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# What `cmake --install` puts down is usable: a program outside the tree builds and runs against it
+# by find_package and by pkg-config, and liballot.so exports names of allot only.
+set -euo pipefail
+build_dir=${ALLOT_BINARY_DIR:?set by ctest: the build directory}
+fail() { echo "FAIL: $*" >&2; exit 1; }
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
+cmake --install "$build_dir" --prefix "$scratch/prefix" >install.log || fail "$(cat install.log)"
+
+library=$(find prefix -name liballot.so)
+[[ -n $library ]] || fail "no liballot.so among: $(cat install.log)"
+libdir=$(cd "$(dirname "$library")" && pwd)
+for file in liballot.so.0 pkgconfig/allot.pc cmake/allot/allotConfig.cmake; do
+  [[ -e $libdir/$file ]] || fail "$file is not installed"
+done
+
+mkdir consumer
+cat >consumer/main.cpp <<'EOF'
+#include <allot/session.hpp>
+
+#include <cstdio>
+
+int main() {
+  auto session = allot::Session::connect();
+  if (!session) {
+    std::puts(session.error().message().c_str());
+    return 3;
+  }
+}
+EOF
+cat >consumer/CMakeLists.txt <<'EOF'
+cmake_minimum_required(VERSION 3.25)
+project(consumer LANGUAGES CXX)
+find_package(allot 0.1 REQUIRED)
+add_executable(consumer main.cpp)
+target_link_libraries(consumer PRIVATE allot::allot)
+if(TARGET allot::embedded)
+  add_executable(embedded_consumer main.cpp)
+  target_link_libraries(embedded_consumer PRIVATE allot::embedded)
+endif()
+EOF
+
+# Runs a consumer where no daemon is: it must say so and leave with 3.
+try() {
+  local output status=0
+  output=$(env -i LD_LIBRARY_PATH="$libdir" XDG_RUNTIME_DIR="$scratch/nowhere" \
+    ALLOT_SOCKET="$scratch/nowhere/client.sock" "$1") || status=$?
+  ((status == 3)) || fail "$1 exited with $status, not 3: $output"
+  [[ -n $output ]] || fail "$1 does not say what is wrong"
+  echo "$1: $output"
+}
+
+cmake -S consumer -B by_cmake -G Ninja -DCMAKE_PREFIX_PATH="$scratch/prefix" >cmake.log 2>&1 ||
+  fail "find_package: $(cat cmake.log)"
+cmake --build by_cmake >cmake.log 2>&1 || fail "by find_package: $(cat cmake.log)"
+try by_cmake/consumer
+[[ ! -e by_cmake/embedded_consumer ]] || try by_cmake/embedded_consumer
+
+export PKG_CONFIG_PATH=$libdir/pkgconfig
+[[ $(pkg-config --modversion allot) == 0.* ]] || fail "pkg-config does not know the version"
+# shellcheck disable=SC2046
+g++ -std=c++20 consumer/main.cpp -o by_pkgconfig $(pkg-config --cflags --libs allot) ||
+  fail "does not build by pkg-config"
+try ./by_pkgconfig
+
+# Names of the C API, and mangled ones whose outermost scope is namespace allot.
+exported=$(nm -D --defined-only "$library" | awk '{print $NF}')
+grep -q . <<<"$exported" || fail "nothing is exported"
+foreign=$(grep -vE '^(allot_|_Z(TI|TS|TV|TT|TH|TW|GV)?N[KRO]*5allot)' <<<"$exported" || true)
+[[ -z $foreign ]] || fail "liballot.so exports: $(c++filt <<<"$foreign")"
+echo "exported symbols: $(wc -l <<<"$exported")"

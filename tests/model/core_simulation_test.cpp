@@ -1,0 +1,72 @@
+// The daemon's core against an oracle, over thousands of random histories with death anywhere in them.
+//
+// A failure prints its seed; ALLOT_TEST_SEED=<seed> runs that one alone.
+
+#include "tests/support/core_simulation.hpp"
+
+#include <cstdint>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/seed.hpp"
+
+namespace allot::test {
+namespace {
+
+constexpr std::uint32_t kSteps = 3000;
+
+TEST(CoreSimulation, AgreesWithTheOracleAndDrainsToNothing) {
+  EventCounts counts;
+  const SeedRange range = seeds(300);
+  for (std::uint64_t seed = range.first; seed < range.first + range.count; ++seed) {
+    const SeedScope scope(__FILE__, __LINE__, seed);
+    CoreSimulation simulation(seed, &counts);
+    simulation.run(kSteps);
+    if (!HasFailure()) simulation.drain();
+    if (HasFailure()) break;
+  }
+  for (const auto& [event, count] : counts) RecordProperty(event, static_cast<int>(count));
+  if (range.count < 20 || HasFailure()) return;
+  // A simulation that never gets there says nothing.
+  for (const char* const event : {"adopt",
+                                  "adopt lost",
+                                  "allocate",
+                                  "carve",
+                                  "collect",
+                                  "commit failed",
+                                  "detach",
+                                  "find",
+                                  "free",
+                                  "free elsewhere",
+                                  "free exposed",
+                                  "free lost to an adopter",
+                                  "garbage",
+                                  "granted",
+                                  "granted too late",
+                                  "grant refused",
+                                  "heap",
+                                  "hello refused",
+                                  "kill between stores",
+                                  "publish",
+                                  "publish refused",
+                                  "punch",
+                                  "punch of a taken block",
+                                  "recovery slice",
+                                  "last unpin of a hidden name",
+                                  "last words",
+                                  "retract",
+                                  "return",
+                                  "return refused",
+                                  "session ended",
+                                  "unpin",
+                                  "unpin refused",
+                                  "unpublish",
+                                  "unpublish refused",
+                                  "watch"}) {
+    EXPECT_GT(counts[event], 0U) << event;
+  }
+}
+
+}  // namespace
+}  // namespace allot::test

@@ -1,0 +1,49 @@
+#include "tests/support/memory_region.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace allot::test {
+
+namespace {
+
+constexpr std::uint64_t kWordBytesPerGranule = region::kWordsPerGranule * sizeof(std::uint32_t);
+
+}  // namespace
+
+MemoryRegion::MemoryRegion(std::uint64_t granules)
+    : layout_{granules},
+      directory_(region::FileLayout::kDescriptorsOffset),
+      descriptors_(granules * sizeof(std::uint64_t)),
+      heap_ledgers_(region::kHeapLimit * sizeof(region::HeapLedger)),
+      span_ledgers_(granules * sizeof(region::SpanLedger)),
+      words_(granules * kWordBytesPerGranule) {
+  directory_.open(region::FileLayout::kDescriptorsOffset);
+}
+
+void MemoryRegion::open(std::uint64_t granules) {
+  descriptors_.open(granules * sizeof(std::uint64_t));
+  span_ledgers_.open(granules * sizeof(region::SpanLedger));
+  words_.open(granules * kWordBytesPerGranule);
+}
+
+void MemoryRegion::open_heaps(std::uint32_t heaps) {
+  heap_ledgers_.open(heaps * sizeof(region::HeapLedger));
+}
+
+void MemoryRegion::punch(const core::FileRange& range) {
+  if (range.file != core::RegionFile::kLedger) return;
+  // A commit that failed half way may have left pages to punch that this process never opened.
+  const std::uint64_t begin = range.offset_bytes - layout_.words_offset();
+  const std::uint64_t end =
+      std::min<std::uint64_t>(begin + range.length_bytes, words_.open_bytes());
+  if (begin < end) std::memset(words_.base() + begin, 0, end - begin);
+}
+
+region::RegionView MemoryRegion::view() const noexcept {
+  return {{directory_.base(), descriptors_.base(), heap_ledgers_.base(), span_ledgers_.base(),
+           words_.base()},
+          layout_.granules};
+}
+
+}  // namespace allot::test

@@ -1,0 +1,95 @@
+// ServedRegion: the fixture of tests with a real allotd and real processes that use liballot.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <future>
+#include <memory>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include <allot/session.hpp>
+
+#include "tests/support/agent.hpp"
+#include "tests/support/control_client.hpp"
+#include "tests/support/daemon_process.hpp"
+
+namespace allot::test {
+
+[[nodiscard]] inline ConnectOptions options_for(const std::filesystem::path& socket,
+                                                const std::string& region = "default") {
+  ConnectOptions options;
+  options.socket_path = socket;
+  options.region = region;
+  options.deadline = kPatience;
+  return options;
+}
+
+/// In a role: connects where the test says, and tells it the session's id.
+[[nodiscard]] inline Session connect_as_told(Link& test) {
+  const std::string socket = test.receive_text();
+  Session session = Session::connect(options_for(socket, test.receive_text())).value();
+  test.send(session.id());
+  return session;
+}
+
+/// In the test: tells `agent` where to connect.
+[[nodiscard]] inline SessionId introduce(Link& agent, const DaemonProcess& daemon,
+                                         const std::string& region = "default") {
+  agent.send_text(daemon.client_socket().native());
+  agent.send_text(region);
+  return agent.receive<SessionId>();
+}
+
+/// What on_exit() says of `other`, once.
+class ExitNotice {
+ public:
+  ExitNotice(Session& session, const SessionId& other) {
+    session.on_exit(other, [fired = fired_] { fired->set_value(); }).value();
+  }
+  [[nodiscard]] bool has_come() const {
+    return future_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  }
+  /// False after kPatience.
+  [[nodiscard]] bool wait() const {
+    return future_.wait_for(kPatience) == std::future_status::ready;
+  }
+
+ private:
+  std::shared_ptr<std::promise<void>> fired_ = std::make_shared<std::promise<void>>();
+  std::future<void> future_ = fired_->get_future();
+};
+
+class ServedRegion : public testing::Test {
+ protected:
+  [[nodiscard]] DaemonProcess& daemon() { return daemon_; }
+  /// The session of this process.
+  [[nodiscard]] Session& session() { return session_; }
+
+  [[nodiscard]] RegionCheck check(const std::string& region = "default") const {
+    return check_region(daemon_.control_socket(), region);
+  }
+  void expect_live(std::uint64_t blocks) const {
+    const RegionCheck found = check();
+    EXPECT_TRUE(found.is_clean) << found.text;
+    EXPECT_EQ(found.live_blocks, blocks) << found.text;
+  }
+  /// All sessions but this one have ended and this one has freed all: nothing is left but what it
+  /// keeps in reserve, and that goes back.
+  void expect_nothing_left() {
+    expect_live(0);
+    const RegionStats stats = stats_of_region(daemon_.control_socket());
+    EXPECT_EQ(stats.sessions, 1U);
+    EXPECT_EQ(stats.orphans, 0U);
+    EXPECT_EQ(session().trim(), stats.granted_bytes);
+    EXPECT_EQ(check().granted_bytes, 0U);
+  }
+
+ private:
+  DaemonProcess daemon_{ALLOT_ALLOTD_PATH};
+  Session session_ = Session::connect(options_for(daemon_.client_socket())).value();
+};
+
+}  // namespace allot::test

@@ -1,0 +1,362 @@
+// The control socket's requests: every answer is one line of JSON that says what the region holds,
+// whatever the line was; only an administrator changes anything.
+
+#include "daemon/control_requests.hpp"
+
+#include <memory>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include <allot/version.hpp>
+
+#include "tests/support/core_region.hpp"
+#include "tests/support/seed.hpp"
+
+namespace allot::daemon {
+namespace {
+
+namespace json = boost::json;
+using detail::OwnWord;
+using test::kRegionTag;
+using testing::HasSubstr;
+
+constexpr std::uint64_t kGranules = 64;
+constexpr std::uint64_t kNow = 5'000'000'000;
+constexpr std::uint32_t kKilobyteBin = region::bin_of(1024);
+
+// A service with two regions; the first has a session with a span of 1 KiB blocks.
+class ControlRequests : public testing::Test {
+ protected:
+  ControlRequests() {
+    for (const auto* const name : {"default", "other"}) {
+      test::MemoryRegion& memory = std::string(name) == "default" ? memory_ : other_memory_;
+      auto core = std::make_unique<core::RegionCore>(memory.view(), name, kRegionTag,
+                                                     core::Limits{}, 1'000'000'000);
+      service_.add_region(std::move(core), {});
+    }
+    session_ = open_session("maker");
+    span_ = grant(session_, 2);
+    carve(span_);
+  }
+
+  core::RegionCore& core() { return *service_.find_region("default"); }
+
+  std::uint32_t open_session(const char* label) {
+    const auto ticket = core().open_session({4711, 1000, 100}, label, kNow);
+    EXPECT_TRUE(ticket);
+    return ticket ? ticket->id : 0;
+  }
+
+  std::uint64_t grant(std::uint32_t session, std::uint32_t granules) {
+    auto plan = core().plan_grant(session, {granules, 1, 1024, 1}, test::kPlenty);
+    if (!plan) return 0;
+    memory_.open(plan->high_water_granules);
+    EXPECT_TRUE(core().finish_grant(*plan, kNow));
+    return plan->first;
+  }
+
+  void carve(std::uint64_t first) {
+    for (std::uint32_t i = 0; i < region::kSizeClasses.at(kKilobyteBin).block_count; ++i) {
+      memory_.view().word(first, i).store_relaxed(OwnWord::make(OwnWord::kFree, 9));
+    }
+    memory_.view().span_ledger(first).carve.store_release(region::CarveWord::blocks(kKilobyteBin));
+  }
+
+  Handle own(std::uint32_t index, std::uint32_t flags = 0) {
+    memory_.view().word(span_, index).store_release(test::owned_word(session_, 9, flags));
+    return Handle::make(kRegionTag, span_ * region::kGranuleBytes + index * 1024, 9);
+  }
+
+  ControlContext context() {
+    ControlContext out;
+    out.service = &service_;
+    out.status = [] { return ServerStatus{7, 3, 2, "/run/allot"}; };
+    out.committed_bytes = [](const core::RegionCore&, core::RegionFile file) {
+      return std::uint64_t{1000} << static_cast<unsigned>(file);
+    };
+    out.window_granules = [](const core::RegionCore&) { return kGranules; };
+    out.heap_window = [](const core::RegionCore&) { return 0U; };
+    out.changed = [this] { ++changes_; };
+    return out;
+  }
+
+  // The answer's line; fails the test if it takes more than `max_steps` or is not one line.
+  std::string line_of(std::string_view line, bool administrator = false, int max_steps = 1000) {
+    const auto request = ControlRequest::parse(line, {1, 1000, 100}, administrator, context());
+    for (int steps = 0; steps < max_steps; ++steps) {
+      if (auto answer = request->step()) {
+        EXPECT_EQ(answer->find('\n'), answer->size() - 1);
+        return *answer;
+      }
+    }
+    ADD_FAILURE() << "no answer to " << line;
+    return "{}";
+  }
+
+  json::object ask(std::string_view line, bool administrator = false) {
+    const std::string answer = line_of(line, administrator);
+    json::error_code failed;
+    const json::value value = json::parse(answer, failed);
+    EXPECT_FALSE(failed) << answer;
+    return failed || !value.is_object() ? json::object() : value.get_object();
+  }
+
+  // The object of the first region in a good answer.
+  json::object ask_region(std::string_view line) {
+    json::object answer = ask(line);
+    EXPECT_TRUE(answer["ok"].as_bool()) << json::value(answer);
+    return answer["regions"].as_array().at(0).as_object();
+  }
+
+  std::string error_of(std::string_view line, bool administrator = false) {
+    json::object answer = ask(line, administrator);
+    EXPECT_FALSE(answer["ok"].as_bool());
+    json::object& error = answer["error"].as_object();
+    return std::string(error["name"].as_string()) + ": " + std::string(error["detail"].as_string());
+  }
+
+  test::MemoryRegion memory_{kGranules};
+  test::MemoryRegion other_memory_{kGranules};
+  core::Service service_;
+  std::uint32_t session_ = 0;
+  std::uint64_t span_ = 0;
+  int changes_ = 0;
+};
+
+std::uint64_t number(const json::object& object, const char* key) {
+  return object.at(key).to_number<std::uint64_t>();
+}
+
+TEST_F(ControlRequests, SaysVersionAndStatus) {
+  json::object answer = ask(R"({"request":"version"})");
+  EXPECT_TRUE(answer["ok"].as_bool());
+  EXPECT_EQ(answer["version"].as_string(), ALLOT_VERSION_STRING);
+  EXPECT_EQ(answer["runtime_dir"].as_string(), "/run/allot");
+  EXPECT_EQ(number(answer, "started_unix_ns"), 7U);
+  EXPECT_EQ(number(answer, "connections"), 3U);
+  EXPECT_EQ(number(answer, "bad_peers"), 2U);
+}
+
+TEST_F(ControlRequests, GivesStatsOfAllRegionsOrOne) {
+  EXPECT_EQ(ask(R"({"request":"stats"})")["regions"].as_array().size(), 2U);
+  json::object answer = ask(R"({"request":"stats","region":"other"})");
+  ASSERT_EQ(answer["regions"].as_array().size(), 1U);
+  EXPECT_EQ(answer["regions"].as_array()[0].at("region").as_string(), "other");
+}
+
+TEST_F(ControlRequests, GivesLadderOfRegion) {
+  (void)own(0);
+  (void)own(1);
+  const json::object region = ask_region(R"({"request":"stats","region":"default"})");
+  EXPECT_EQ(number(region, "reserved_bytes"), kGranules * region::kGranuleBytes);
+  EXPECT_EQ(number(region, "commit_limit_bytes"), core::Limits{}.commit_limit_bytes);
+  EXPECT_EQ(number(region.at("committed").as_object(), "total_bytes"), 7000U);
+  EXPECT_EQ(number(region, "granted_bytes"), 2 * region::kGranuleBytes);
+  EXPECT_EQ(number(region, "live_bytes"), 2048U);
+  EXPECT_EQ(number(region, "live_blocks"), 2U);
+  EXPECT_EQ(number(region, "live_bytes") + number(region, "cached_bytes") +
+                number(region, "free_bytes") + number(region, "tail_bytes"),
+            number(region, "granted_bytes"));
+  EXPECT_EQ(number(region, "high_water_bytes"), 2 * region::kGranuleBytes);
+  EXPECT_EQ(number(region, "sessions"), 1U);
+  EXPECT_EQ(number(region, "grants"), 1U);
+  EXPECT_GT(region.at("grants_per_second").as_double(), 0.0);
+}
+
+TEST_F(ControlRequests, ListsSessions) {
+  (void)own(3, OwnWord::kExposed | OwnWord::kOffered);
+  const std::uint32_t second = open_session("bad\x01\xFFname");
+  const json::object region = ask_region(R"({"request":"sessions","region":"default"})");
+  const json::array& sessions = region.at("sessions").as_array();
+  ASSERT_EQ(sessions.size(), 2U);
+  const json::object& first = sessions[0].as_object();
+  EXPECT_EQ(number(first, "session"), session_);
+  EXPECT_EQ(first.at("label").as_string(), "maker");
+  EXPECT_EQ(first.at("state").as_string(), "live");
+  EXPECT_EQ(number(first, "pid"), 4711U);
+  EXPECT_EQ(number(first, "granted_bytes"), 2 * region::kGranuleBytes);
+  EXPECT_EQ(number(first, "live_bytes"), 1024U);
+  EXPECT_EQ(number(first, "offered_blocks"), 1U);
+  EXPECT_EQ(number(first, "exposed_blocks"), 1U);
+  EXPECT_EQ(number(sessions[1].as_object(), "session"), second);
+  EXPECT_EQ(sessions[1].at("label").as_string(), "bad??name");
+}
+
+TEST_F(ControlRequests, ListsMoreSessionsThanOneSliceHas) {
+  for (int i = 0; i < 300; ++i) (void)open_session("many");
+  const json::object region = ask_region(R"({"request":"sessions","region":"default"})");
+  EXPECT_EQ(region.at("sessions").as_array().size(), 301U);
+}
+
+TEST_F(ControlRequests, ListsSpansInPages) {
+  for (const std::uint32_t granules : {1U, 2U, 1U, 2U, 1U}) (void)grant(session_, granules);
+  const json::object first = ask_region(R"({"request":"spans","region":"default","limit":4})");
+  ASSERT_EQ(first.at("spans").as_array().size(), 4U);
+  const json::object& span = first.at("spans").as_array()[0].as_object();
+  EXPECT_EQ(number(span, "first"), span_);
+  EXPECT_EQ(span.at("carving").as_string(), "blocks");
+  EXPECT_EQ(number(span, "block_bytes"), 1024U);
+  EXPECT_EQ(number(span, "blocks"), 128U);
+  EXPECT_EQ(number(span, "uid"), 1000U);
+  const json::object rest =
+      ask_region(R"({"request":"spans","region":"default","limit":4,"first":)" +
+                 std::to_string(number(first, "next")) + "}");
+  EXPECT_EQ(rest.at("spans").as_array().size(), 2U);
+  EXPECT_TRUE(rest.at("next").is_null());
+}
+
+TEST_F(ControlRequests, ListsNamesVisibleAndHidden) {
+  const Handle frame = own(5, OwnWord::kExposed | OwnWord::kOffered);
+  const Handle table = own(6, OwnWord::kExposed | OwnWord::kOffered);
+  ASSERT_TRUE(core().publish(session_, "frame", frame, kNow));
+  ASSERT_TRUE(core().publish(session_, "table", table, kNow));
+  ASSERT_TRUE(core().find(session_, "table"));
+  ASSERT_TRUE(core().unpublish(session_, "table", table, false, kNow));
+  const json::object region = ask_region(R"({"request":"names","region":"default"})");
+  const json::array& names = region.at("names").as_array();
+  ASSERT_EQ(names.size(), 2U);
+  EXPECT_EQ(names[0].at("name").as_string(), "frame");
+  EXPECT_EQ(names[0].at("state").as_string(), "visible");
+  EXPECT_EQ(number(names[0].as_object(), "size_bytes"), 1024U);
+  EXPECT_EQ(names[1].at("state").as_string(), "hidden");
+  EXPECT_EQ(number(names[1].as_object(), "pins"), 1U);
+}
+
+TEST_F(ControlRequests, ListsMoreNamesThanOneSliceHas) {
+  for (std::uint32_t i = 0; i < 100; ++i) {
+    const Handle handle = own(i, OwnWord::kExposed | OwnWord::kOffered);
+    ASSERT_TRUE(core().publish(session_, "n" + std::to_string(i), handle, kNow));
+  }
+  const json::object region = ask_region(R"({"request":"names"})");
+  EXPECT_EQ(region.at("names").as_array().size(), 100U);
+}
+
+TEST_F(ControlRequests, FindsNoViolationInHealthyRegion) {
+  const json::object region = ask_region(R"({"request":"check","region":"default"})");
+  EXPECT_TRUE(region.at("clean").as_bool());
+  EXPECT_TRUE(region.at("exact").as_bool());
+  EXPECT_TRUE(region.at("violations").as_array().empty());
+}
+
+TEST_F(ControlRequests, NamesViolation) {
+  memory_.view().word(span_, 7).store_relaxed(0);
+  const json::object region = ask_region(R"({"request":"check","region":"default"})");
+  EXPECT_FALSE(region.at("clean").as_bool());
+  EXPECT_EQ(number(region, "violation_count"), 1U);
+  const json::object& violation = region.at("violations").as_array().at(0).as_object();
+  EXPECT_EQ(violation.at("fault").as_string(), "word_invalid");
+  EXPECT_EQ(number(violation, "granule"), span_);
+  EXPECT_EQ(number(violation, "index"), 7U);
+  EXPECT_THAT(std::string(violation.at("text").as_string()), HasSubstr("word 7"));
+}
+
+// --- changes ---
+
+TEST_F(ControlRequests, UnpublishesForAdministrator) {
+  const Handle frame = own(5, OwnWord::kExposed | OwnWord::kOffered);
+  ASSERT_TRUE(core().publish(session_, "frame", frame, kNow));
+  const json::object names = ask_region(R"({"request":"names"})");
+  const std::string handle(names.at("names").as_array()[0].at("handle").as_string());
+  json::object answer =
+      ask(R"({"request":"unpublish","region":"default","name":"frame","handle":")" + handle + "\"}",
+          true);
+  EXPECT_TRUE(answer["ok"].as_bool()) << json::value(answer);
+  EXPECT_TRUE(core().names().empty());
+  EXPECT_EQ(changes_, 1);
+}
+
+TEST_F(ControlRequests, RefusesUnpublishToOthers) {
+  const Handle frame = own(5, OwnWord::kExposed | OwnWord::kOffered);
+  ASSERT_TRUE(core().publish(session_, "frame", frame, kNow));
+  EXPECT_THAT(
+      error_of(R"({"request":"unpublish","region":"default","name":"frame","handle":"0x1"})"),
+      HasSubstr("not_allowed"));
+  EXPECT_EQ(core().names().size(), 1U);
+  EXPECT_EQ(changes_, 0);
+}
+
+TEST_F(ControlRequests, RefusesUnpublishOfAnotherHandle) {
+  const Handle frame = own(5, OwnWord::kExposed | OwnWord::kOffered);
+  ASSERT_TRUE(core().publish(session_, "frame", frame, kNow));
+  EXPECT_THAT(
+      error_of(R"({"request":"unpublish","region":"default","name":"frame","handle":"0x1"})", true),
+      HasSubstr("stale_handle"));
+  EXPECT_THAT(
+      error_of(R"({"request":"unpublish","region":"default","name":"none","handle":"0x1"})", true),
+      HasSubstr("name_unknown"));
+  EXPECT_EQ(core().names().size(), 1U);
+}
+
+// --- hostile lines ---
+
+TEST_F(ControlRequests, NamesWhatIsWrong) {
+  const auto expect_refused = [this](std::string_view line, const char* why) {
+    EXPECT_THAT(error_of(line, true), HasSubstr(why)) << line;
+  };
+  expect_refused("", "not JSON");
+  expect_refused("stats", "not JSON");
+  expect_refused("{\"request\":\"stats\"} {", "not JSON");
+  expect_refused("{\"request\":\"\xC3\x28\"}", "not JSON");
+  expect_refused(std::string_view("{\"request\":\"st\0ats\"}", 20), "not JSON");
+  expect_refused("[1,2]", "JSON object");
+  expect_refused("null", "JSON object");
+  expect_refused("{}", "\"request\" is missing");
+  expect_refused(R"({"request":7})", "\"request\" must be a string");
+  expect_refused(R"({"request":"nonsense"})", "unknown request 'nonsense'");
+  expect_refused(R"({"request":"stats","region":7})", "\"region\" must be a string");
+  expect_refused(R"({"request":"stats","region":"none"})", "there are: default, other");
+  expect_refused(R"({"request":"stats","color":"red"})", "unknown member 'color'");
+  expect_refused(R"({"request":"version","region":"default"})", "unknown member 'region'");
+  expect_refused(R"({"request":"spans","first":0})", "needs a \"region\"");
+  expect_refused(R"({"request":"spans","region":"default","first":-1})", "whole number");
+  expect_refused(R"({"request":"spans","region":"default","first":1.5})", "whole number");
+  expect_refused(R"({"request":"spans","region":"default","first":1e30})", "whole number");
+  expect_refused(R"({"request":"spans","limit":0})", "\"limit\" must be");
+  expect_refused(R"({"request":"spans","limit":10001})", "\"limit\" must be");
+  expect_refused(R"({"request":"unpublish","region":"default","name":"x"})", "unpublish needs");
+  expect_refused(R"({"request":"unpublish","region":"default","name":"x","handle":"0x"})",
+                 "\"handle\" must be");
+  expect_refused(R"({"request":"unpublish","region":"default","name":"x","handle":"12z"})",
+                 "\"handle\" must be");
+}
+
+TEST_F(ControlRequests, RefusesHugeAndDeepLines) {
+  EXPECT_THAT(error_of(std::string(1 << 20, '[')), HasSubstr("at most"));
+  EXPECT_THAT(error_of(std::string(kMaxControlLineBytes, '[')), HasSubstr("not JSON"));
+  const std::string deep = R"({"request":)" + std::string(500, '[') + std::string(500, ']') + "}";
+  EXPECT_THAT(error_of(deep), HasSubstr("not JSON"));
+  const std::string name(3000, 'x');
+  const std::string answer = line_of(R"({"request":")" + name + "\"}");
+  EXPECT_LT(answer.size(), 500U);
+}
+
+TEST_F(ControlRequests, SpansBeyondTheRegionAreNone) {
+  const json::object region =
+      ask_region(R"({"request":"spans","region":"default","first":18446744073709551615})");
+  EXPECT_TRUE(region.at("spans").as_array().empty());
+  EXPECT_TRUE(region.at("next").is_null());
+}
+
+TEST_F(ControlRequests, AnswersAnyBytes) {
+  const std::string sound = R"({"request":"spans","region":"default","first":1,"limit":20})";
+  const auto range = test::seeds(2000);
+  for (std::uint64_t i = 0; i < range.count; ++i) {
+    test::SeedScope scope(__FILE__, __LINE__, range.first + i);
+    test::Random random(range.first + i);
+    std::string line = random.percent(80) ? sound : std::string(random.below(300U), '"');
+    for (std::uint32_t changes = random.below(6U); changes > 0 && !line.empty(); --changes) {
+      line[random.below(line.size())] = static_cast<char>(random.next());
+    }
+    const json::object answer = ask(line, true);
+    EXPECT_TRUE(answer.contains("ok"));
+  }
+}
+
+}  // namespace
+}  // namespace allot::daemon

@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""Plants one fault at a time in a copy of shared/platform and checks that a named test catches it.
+
+usage: planted_faults.py [--keep DIRECTORY] [NAME...]
+
+Each fault below is a small edit that compiles. The tests of tests/unit/platform, or of
+tests/process/window_commit_test.cpp, are linked against the edited copy, and those that the fault
+names must fail or crash. Nothing in the source tree is touched. The exit status is 1 if a fault
+survived or no longer applies. Takes some minutes, so it is run by hand after changes of
+shared/platform or its tests.
+"""
+import argparse
+import concurrent.futures
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+JOBS = int(os.environ.get("ALLOT_JOBS", os.cpu_count() or 1))
+HANG_S = 60
+
+FLAGS = ["-std=c++20", "-O1", "-D_GLIBCXX_ASSERTIONS", f"-I{ROOT}", f"-I{ROOT}/shared/include"]
+LIBRARIES = ["-lgtest", "-lgmock", "-lgtest_main", "-lpthread"]
+PRODUCT = ["shared/errc.cpp", "shared/platform/*.cpp", "shared/region/layout.cpp",
+           "shared/region/region_files.cpp", "shared/region/region_view.cpp"]
+SUPPORT = [f"tests/support/{name}.cpp" for name in
+           ("fault_probe", "forked_child", "refused_syscall", "temp_dir")]
+UNIT = "unit/platform"
+PROCESS = "process"
+TESTS = {UNIT: ["tests/unit/platform/*_test.cpp"],
+         PROCESS: ["tests/process/window_commit_test.cpp"]}
+
+WINDOW = "shared/platform/window.cpp"
+MEMFD = "shared/platform/memfd.cpp"
+FUTEX = "shared/platform/futex.cpp"
+SEQPACKET = "shared/platform/seqpacket.cpp"
+RANDOM = "shared/platform/random.cpp"
+WIPE = "shared/platform/wipe.cpp"
+PIDFD = "shared/platform/pidfd.cpp"
+REGION_FILES = "shared/region/region_files.cpp"
+
+# name, file, what stands there (once), what is planted, the program and its tests that must fail
+FAULTS = [
+    ("window_where_the_kernel_likes", WINDOW, "kRandomPlaceTries = 64", "kRandomPlaceTries = 0",
+     UNIT, "Window.LiesElsewhereInEachProcess"),
+    ("window_without_guards", WINDOW, "std::size_t{16} << 20", "0",
+     UNIT, "Window.HasGuardSpaceOnBothSides"),
+    ("window_unaligned", WINDOW,
+     "(address + kGuardBytes + alignment_bytes - 1) & ~(alignment_bytes - 1)",
+     "address + kGuardBytes + 0 * alignment_bytes", UNIT, "Window.LiesAtAMultipleOfTheAlignment"),
+    ("window_of_the_whole_file", WINDOW, "const std::size_t growth = new_size - size_bytes_;",
+     "const std::size_t growth = reserved_bytes_ - size_bytes_;",
+     UNIT, "Window.FaultsBeyondItsSize"),
+    ("window_of_the_whole_file_locked", WINDOW,
+     "const std::size_t growth = new_size - size_bytes_;",
+     "const std::size_t growth = reserved_bytes_ - size_bytes_;", PROCESS, "Mlockall.Before*"),
+    ("window_of_the_whole_file_read", WINDOW, "const std::size_t growth = new_size - size_bytes_;",
+     "const std::size_t growth = reserved_bytes_ - size_bytes_;",
+     PROCESS, "WindowCommit.WildReadsFaultAndCommitNothing"),
+    ("window_piece_at_a_wrong_offset", WINDOW,
+     "static_cast<bip::offset_t>(file_offset_bytes_ + size_bytes_)",
+     "static_cast<bip::offset_t>(file_offset_bytes_)",
+     UNIT, "Window.GrowsInPlaceAndKeepsItsContent"),
+    ("window_without_file_offset", WINDOW, "window.file_offset_bytes_ = options.file_offset_bytes;",
+     "window.file_offset_bytes_ = 0;", UNIT, "Window.BeginsAtItsOffsetInTheFile"),
+    ("window_always_writable", WINDOW,
+     "access_ == Access::kReadOnly ? bip::read_only : bip::read_write",
+     "bip::read_write", UNIT, "Window.CanBeReadOnly"),
+    ("window_inherited_by_fork", WINDOW, "MADV_DONTFORK) != 0", "MADV_DOFORK) != 0",
+     UNIT, "Window.IsNotInheritedByAForkedChild"),
+    ("window_dumped", WINDOW, "::madvise(place, growth, MADV_DONTDUMP) != 0",
+     "::madvise(place, growth, MADV_DODUMP) != 0", PROCESS, "CoreDump.*"),
+    ("window_flags_missing", WINDOW, "::madvise(place, growth, MADV_DONTDUMP) != 0",
+     "::madvise(place, growth, MADV_DODUMP) != 0", UNIT, "Window.IsLeftOutOfCoreDumpsAndForks"),
+    ("window_unmapped_twice", WINDOW,
+     "::munmap(base_ + size_bytes_, reserved_bytes_ - size_bytes_ + kGuardBytes);",
+     "::munmap(base_, reserved_bytes_ + kGuardBytes);", UNIT, "Window.UnmapsEachAddressOnce"),
+    ("window_guard_left_behind", WINDOW, "::munmap(base_ - kGuardBytes, kGuardBytes);", "",
+     UNIT, "Window.LeavesNothingBehind"),
+    ("window_moved_from_keeps_its_base", WINDOW, ": base_(std::exchange(other.base_, nullptr)),",
+     ": base_(other.base_),",
+     UNIT, "Window.MovesWithItsContent:Window.LeavesAMappingAtItsOldPlaceAlone"),
+    ("window_assignment_leaks", WINDOW, "    release();\n    base_ = std::exchange",
+     "    base_ = std::exchange", UNIT, "Window.AssigningReleasesWhatItHeld"),
+    ("window_never_halved", WINDOW, "wanted = std::max(round_up_to_page(wanted / 2), minimum);",
+     "wanted = minimum;", UNIT, "Window.ReservesLessWhereAddressSpaceIsShort"),
+    ("window_below_the_minimum", WINDOW,
+     "wanted = std::max(round_up_to_page(wanted / 2), minimum);",
+     "wanted = round_up_to_page(wanted / 2);\n"
+     "if (wanted < page) return Error(Errc::kAddressSpace);",
+     UNIT, "Window.FitsTheMinimumExactlyAtTheLastTry"),
+
+    ("memfd_with_the_kernels_mode", MEMFD, "::fchmod(file.get(), 0600) != 0", "false",
+     UNIT, "Memfd.BelongsToItsUserAlone*:Memfd.AnotherUserCannotReopenItForWriting"),
+    ("memfd_can_shrink", MEMFD, "F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;",
+     "F_SEAL_GROW | F_SEAL_SEAL;", UNIT, "Memfd.*"),
+    ("memfd_can_grow", MEMFD, "F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;",
+     "F_SEAL_SHRINK | F_SEAL_SEAL;", UNIT, "Memfd.*"),
+    ("memfd_can_be_sealed", MEMFD, "F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;",
+     "F_SEAL_SHRINK | F_SEAL_GROW;", UNIT, "Memfd.*"),
+    ("memfd_kept_by_exec", MEMFD, "constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;",
+     "constexpr unsigned kFlags = MFD_ALLOW_SEALING;", UNIT, "Memfd.*"),
+    ("memfd_needs_a_new_kernel", MEMFD, "fd < 0 && errno == EINVAL", "false",
+     UNIT, "Memfd.IsMadeByKernelsThatKnowNoNoexecSeal"),
+    ("memfd_reopened_for_writing", MEMFD, "O_RDONLY | O_CLOEXEC", "O_RDWR | O_CLOEXEC",
+     UNIT, "Memfd.ReopenedReadOnlyCannotBeWritten"),
+    ("memfd_not_punched", MEMFD, "FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE",
+     "FALLOC_FL_KEEP_SIZE", UNIT, "Memfd.Punch*:Memfd.Commits*"),
+    ("presence_sealed_for_good", MEMFD, "F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0",
+     "F_ADD_SEALS, kRegionSeals) != 0", UNIT, "PresenceFile.*"),
+    ("presence_asked_without_sealing", MEMFD, "F_ADD_SEALS, F_SEAL_WRITE) == 0",
+     "F_GET_SEALS) >= 0", UNIT, "PresenceFile.*"),
+    ("presence_busy_counts_as_tampered", MEMFD, "errno == EBUSY ?", "errno == EAGAIN ?",
+     UNIT, "PresenceFile.IsMapped*"),
+
+    ("futex_private", FUTEX, "FUTEX_WAIT, expected", "FUTEX_WAIT | FUTEX_PRIVATE_FLAG, expected",
+     UNIT, "Futex.WakesASleeper*"),
+    ("futex_spins_when_late", FUTEX,
+     "timeout = std::max(timeout, std::chrono::nanoseconds::zero());",
+     "", UNIT, "Futex.TakesATimeThatIsOverForATimeout"),
+    ("futex_seconds_counted_twice", FUTEX, "(timeout - seconds).count()", "timeout.count()",
+     UNIT, "Futex.WakesASleeper*"),
+
+    ("seqpacket_descriptors_kept_by_exec", SEQPACKET, "MSG_CMSG_CLOEXEC | MSG_DONTWAIT",
+     "MSG_DONTWAIT", UNIT, "Seqpacket.PassesDescriptorsInOrderCloseOnExec"),
+    ("seqpacket_refuses_nothing", SEQPACKET,
+     "descriptors == Descriptors::kAccept ? kMaxPassedDescriptors : 0,", "kMaxPassedDescriptors,",
+     UNIT, "Seqpacket.RefusingTakesNoDescriptor"),
+    ("seqpacket_hides_truncation", SEQPACKET, "(MSG_TRUNC | MSG_CTRUNC)", "MSG_CTRUNC",
+     UNIT, "Seqpacket.SaysWhenAMessageWasTooLong"),
+    ("seqpacket_hides_dropped_descriptors", SEQPACKET, "          received.truncated = true;\n", "",
+     UNIT, "Seqpacket.KeepsNoDescriptorBeyondWhatItAccepts"),
+    ("seqpacket_leaks_dropped_descriptors", SEQPACKET,
+     "        Descriptor descriptor(fd);\n        if",
+     "        Descriptor descriptor(fd);\n"
+     "        if (received.descriptor_count >= limit) (void)descriptor.release();\n        if",
+     UNIT, "Seqpacket.KeepsNoDescriptorBeyondWhatItAccepts"),
+    ("seqpacket_writes_past_its_buffer", SEQPACKET, "descriptors.size() > kMaxPassedDescriptors",
+     "descriptors.size() > 2 * kMaxPassedDescriptors", UNIT,
+     "Seqpacket.SendsNoMoreDescriptorsThanAMessageHolds"),
+    ("seqpacket_deadline_rounded_down", SEQPACKET, "std::chrono::ceil<", "std::chrono::floor<",
+     UNIT, "Seqpacket.WaitsUntilTheDeadlineAndNoLonger"),
+    ("seqpacket_socket_for_everybody", SEQPACKET, "::chmod(path.c_str(), mode) != 0",
+     "mode == 07777", UNIT, "SeqpacketListener.HasTheModeAskedFor"),
+    ("seqpacket_pid_zero_taken", SEQPACKET, "peer->pid <= 0", "peer->pid < 0",
+     UNIT, "SeqpacketListener.HasNoNumberForAPeerOfAnotherPidNamespace"),
+    ("seqpacket_needs_peer_pidfd", SEQPACKET, "errno != ENOPROTOOPT", "true",
+     UNIT, "SeqpacketListener.FindsItsPeerByNumber*"),
+
+    ("random_falls_back", RANDOM, "if (got <= 0) std::abort();",
+     "if (got <= 0) return;", UNIT, "Random.StopsTheProcessRatherThanFallBack"),
+    ("wipe_drops_the_last_byte", WIPE, "::explicit_bzero(memory, size_bytes)",
+     "::explicit_bzero(memory, size_bytes - (size_bytes > 0 ? 1 : 0))", UNIT, "Wipe.*"),
+    ("wipe_does_nothing", WIPE, "::explicit_bzero(memory, size_bytes)",
+     "(void)memory, (void)size_bytes", UNIT, "Wipe.IsDoneEvenIfNobodyLooksAfterwards"),
+    ("pidfd_never_exits", PIDFD, "(poll_entry.revents & POLLIN) != 0", "false",
+     UNIT, "Pidfd.*"),
+
+    ("region_opens_to_its_end", REGION_FILES,
+     "std::min(std::max(granules, window_granules_ + step), granules_)",
+     "std::max({granules, window_granules_ + step, granules_})", PROCESS,
+     "WindowCommit.IsSmallBesideTheRegion"),
+]
+
+
+def sources(patterns):
+    return [path for pattern in patterns for path in sorted(glob.glob(os.path.join(ROOT, pattern)))]
+
+
+def compile_one(source, target):
+    subprocess.run(["g++", *FLAGS, "-c", source, "-o", target], check=True)
+    return target
+
+
+def build(paths, out):
+    def one(path):
+        name = os.path.relpath(path, ROOT).replace("/", "_") + ".o"
+        return compile_one(path, os.path.join(out, name))
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        return list(pool.map(one, paths))
+
+
+def passes(objects, program, tests):
+    """Whether those tests pass; an error of the linker, or no such test, ends the run."""
+    subprocess.run(["g++", *objects, *LIBRARIES, "-o", program], check=True)
+    command = [program, "--gtest_filter=" + tests]
+    listed = subprocess.run([*command, "--gtest_list_tests"], capture_output=True, text=True,
+                            check=True).stdout
+    if "  " not in listed:
+        sys.exit(f"there is no test {tests}")
+    try:
+        return subprocess.run(command, capture_output=True, timeout=HANG_S,
+                              check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--keep", help="where to build; kept")
+    parser.add_argument("names", nargs="*", help="faults to plant; all by default")
+    arguments = parser.parse_args()
+    scratch = None if arguments.keep else tempfile.TemporaryDirectory()
+    out = arguments.keep or scratch.name
+    os.makedirs(out, exist_ok=True)
+    program = os.path.join(out, "tests")
+
+    paths = sources(PRODUCT)
+    product = dict(zip(paths, build(paths, out)))
+    support = build(sources(SUPPORT), out)
+    tests = {name: build(sources(patterns), out) + support for name, patterns in TESTS.items()}
+    for name, objects in tests.items():
+        if not passes([*objects, *product.values()], program, "*"):
+            print(f"tests/{name} fails without any fault")
+            return 1
+
+    faults = [fault for fault in FAULTS if not arguments.names or fault[0] in arguments.names]
+    survivors = []
+    for name, file, old, new, suite, wanted in faults:
+        path = os.path.join(ROOT, file)
+        with open(path, encoding="utf-8") as source:
+            text = source.read()
+        if text.count(old) != 1:
+            print(f"{name}: does not apply to {file}", flush=True)
+            survivors.append(name)
+            continue
+        planted = os.path.join(out, "planted.cpp")
+        with open(planted, "w", encoding="utf-8") as file_out:
+            file_out.write(text.replace(old, new))
+        faulty = compile_one(planted, os.path.join(out, "planted.o"))
+        objects = [faulty if one == path else built for one, built in product.items()]
+        caught = not passes([*tests[suite], *objects], program, wanted)
+        print(f"{name}: {f'caught by {wanted}' if caught else 'SURVIVED'}", flush=True)
+        if not caught:
+            survivors.append(name)
+    print(f"{len(faults) - len(survivors)} of {len(faults)} faults were caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,528 @@
+#include "shared/platform/window.hpp"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <set>
+#include <sstream>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "shared/platform/memfd.hpp"
+#include "shared/platform/page_size.hpp"
+#include "tests/support/fault_probe.hpp"
+#include "tests/support/forked_child.hpp"
+#include "tests/support/sanitizer.hpp"
+
+namespace allot::platform {
+namespace {
+
+using test::ForkedChild;
+using test::Pipe;
+using test::read_faults;
+using test::run_in_child;
+using test::write_faults;
+
+constexpr std::size_t kKiB = 1024;
+constexpr std::size_t kMiB = 1024 * kKiB;
+constexpr std::size_t kGiB = 1024 * kMiB;
+constexpr std::size_t kFileBytes = 4 * kMiB;
+
+Descriptor make_file() { return make_sealed_memfd("window_test", kFileBytes).value(); }
+
+Window reserve(std::size_t bytes, std::size_t alignment_bytes = 0) {
+  return Window::reserve({.reserve_bytes = bytes, .alignment_bytes = alignment_bytes}).value();
+}
+
+std::uintptr_t address_of(const std::byte* place) {
+  return reinterpret_cast<std::uintptr_t>(place);
+}
+
+// Whether nothing at all is mapped in [start, start + size). Leaves it so.
+bool is_free(std::byte* start, std::size_t size_bytes) {
+  void* const got =
+      ::mmap(start, size_bytes, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (got != MAP_FAILED) ::munmap(got, size_bytes);
+  return got == start;
+}
+
+// ---- Where windows lie
+
+// Bits in which the addresses differ among each other.
+int varying_bits(const std::vector<std::uintptr_t>& addresses) {
+  std::uintptr_t varying = 0;
+  for (const std::uintptr_t address : addresses) varying |= address ^ addresses.front();
+  return std::popcount(varying);
+}
+
+// What `place` answers in each of 64 children. They begin as copies of one address space, so what
+// the kernel places is at the same address in all of them.
+std::vector<std::uintptr_t> places_in_children(const std::function<std::uintptr_t()>& place) {
+  std::vector<std::uintptr_t> answers;
+  for (int i = 0; i < 64; ++i) {
+    const Pipe pipe;
+    ForkedChild child([&] {
+      pipe.put(place());
+      return 0;
+    });
+    answers.push_back(pipe.take().value_or(0));
+    EXPECT_EQ(child.wait(), test::exited(0));
+  }
+  return answers;
+}
+
+std::size_t count_distinct(const std::vector<std::uintptr_t>& addresses) {
+  return std::set<std::uintptr_t>(addresses.begin(), addresses.end()).size();
+}
+
+TEST(Window, LiesElsewhereInEachProcess) {
+  if (test::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer forbids most places";
+  const auto ours = places_in_children([] { return address_of(reserve(kGiB).base()); });
+  EXPECT_EQ(count_distinct(ours), ours.size());
+  EXPECT_GE(varying_bits(ours), 30);
+
+  const auto aligned =
+      places_in_children([] { return address_of(reserve(kGiB, 2 * kMiB).base()); });
+  // Two of 64 meet in one of 2^26 places once in 33,000 runs.
+  EXPECT_GE(count_distinct(aligned), aligned.size() - 1);
+  EXPECT_GE(varying_bits(aligned), 24);
+
+  // The kernel's own choice, to see that the children's addresses would not vary by themselves.
+  const auto kernels = places_in_children([] {
+    void* const place =
+        ::mmap(nullptr, kGiB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return reinterpret_cast<std::uintptr_t>(place);
+  });
+  EXPECT_EQ(varying_bits(kernels), 0);
+}
+
+TEST(Window, LiesAtNoFixedDistanceFromTheLast) {
+  if (test::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer forbids most places";
+  std::vector<Window> windows;
+  std::vector<std::uintptr_t> bases;
+  std::vector<std::uintptr_t> distances;
+  for (int i = 0; i < 64; ++i) {
+    windows.push_back(reserve(kGiB));
+    bases.push_back(address_of(windows.back().base()));
+    if (i > 0) distances.push_back(bases.back() - bases.at(bases.size() - 2));
+  }
+  EXPECT_EQ(count_distinct(bases), bases.size());
+  EXPECT_EQ(count_distinct(distances), distances.size());
+  EXPECT_GE(varying_bits(bases), 30);
+}
+
+TEST(Window, LiesAtAMultipleOfTheAlignment) {
+  for (const std::size_t alignment : {page_size_bytes(), 64 * kKiB, 2 * kMiB, kGiB}) {
+    for (int i = 0; i < 8; ++i) {
+      const Window window = reserve(kMiB, alignment);
+      EXPECT_EQ(address_of(window.base()) % alignment, 0U);
+      EXPECT_EQ(window.reserved_bytes(), kMiB);
+    }
+  }
+}
+
+TEST(Window, HasGuardSpaceOnBothSides) {
+  for (const std::size_t alignment : {page_size_bytes(), 2 * kMiB}) {
+    const Descriptor file = make_file();
+    Window window = reserve(kMiB, alignment);
+    ASSERT_TRUE(window.extend(file, kMiB)) << "so that nothing of the reservation is left closed";
+    EXPECT_FALSE(write_faults(window.base()));
+    EXPECT_FALSE(write_faults(window.base() + kMiB - 1));
+    for (const std::size_t distance : {std::size_t{1}, page_size_bytes(), kMiB, 16 * kMiB}) {
+      EXPECT_TRUE(read_faults(window.base() - distance)) << distance;
+      EXPECT_TRUE(read_faults(window.base() + kMiB + distance - 1)) << distance;
+    }
+    // And nobody else's mapping can come to lie there.
+    for (const std::size_t distance : {page_size_bytes(), kMiB, 16 * kMiB}) {
+      EXPECT_FALSE(is_free(window.base() - distance, page_size_bytes())) << distance;
+      EXPECT_FALSE(is_free(window.base() + kMiB + distance - page_size_bytes(), page_size_bytes()))
+          << distance;
+    }
+  }
+}
+
+// ---- What is mapped
+
+TEST(Window, MapsNothingAtFirst) {
+  const Descriptor file = make_file();
+  const Window window = reserve(kMiB);
+  EXPECT_EQ(window.size_bytes(), 0U);
+  EXPECT_EQ(window.reserved_bytes(), kMiB);
+  EXPECT_TRUE(read_faults(window.base()));
+  EXPECT_TRUE(read_faults(window.base() + kMiB - 1));
+  EXPECT_EQ(committed_bytes(file), 0U);
+}
+
+TEST(Window, RoundsUpToPages) {
+  const Window window = reserve(1);
+  EXPECT_EQ(window.reserved_bytes(), page_size_bytes());
+  Window other = reserve(kMiB);
+  ASSERT_TRUE(other.extend(make_file(), 1));
+  EXPECT_EQ(other.size_bytes(), page_size_bytes());
+}
+
+TEST(Window, GrowsInPlaceAndKeepsItsContent) {
+  const Descriptor file = make_file();
+  const std::size_t page = page_size_bytes();
+  Window window = reserve(kFileBytes);
+  std::byte* const base = window.base();
+  std::size_t pages = 0;
+  for (const std::size_t more : {1U, 1U, 3U, 16U, 100U}) {
+    ASSERT_TRUE(window.extend(file, (pages + more) * page));
+    ASSERT_EQ(window.base(), base);
+    ASSERT_EQ(window.size_bytes(), (pages + more) * page);
+    for (std::size_t i = pages; i < pages + more; ++i) {
+      EXPECT_EQ(base[i * page], std::byte{0});
+      base[i * page] = static_cast<std::byte>(i + 1);
+    }
+    pages += more;
+    for (std::size_t i = 0; i < pages; ++i) {
+      ASSERT_EQ(base[i * page], static_cast<std::byte>(i + 1)) << "after growing to " << pages;
+    }
+    EXPECT_TRUE(read_faults(base + pages * page));
+  }
+  // The same bytes through one mapping made at once: the pieces are where they belong.
+  Window other = reserve(kFileBytes);
+  ASSERT_TRUE(other.extend(file, pages * page));
+  EXPECT_NE(other.base(), base);
+  EXPECT_EQ(std::memcmp(other.base(), base, pages * page), 0);
+}
+
+TEST(Window, BeginsAtItsOffsetInTheFile) {
+  const Descriptor file = make_file();
+  Window whole = reserve(kFileBytes);
+  ASSERT_TRUE(whole.extend(file, kFileBytes));
+  Window part = Window::reserve({.file_offset_bytes = kMiB, .reserve_bytes = kMiB}).value();
+  ASSERT_TRUE(part.extend(file, 64 * kKiB));
+  ASSERT_TRUE(part.extend(file, kMiB));
+  part.base()[0] = std::byte{1};
+  part.base()[64 * kKiB] = std::byte{2};
+  part.base()[kMiB - 1] = std::byte{3};
+  EXPECT_EQ(whole.base()[kMiB], std::byte{1});
+  EXPECT_EQ(whole.base()[kMiB + 64 * kKiB], std::byte{2});
+  EXPECT_EQ(whole.base()[2 * kMiB - 1], std::byte{3});
+}
+
+TEST(Window, NeverShrinks) {
+  const Descriptor file = make_file();
+  Window window = reserve(kMiB);
+  ASSERT_TRUE(window.extend(file, 64 * kKiB));
+  for (const std::size_t smaller : {std::size_t{0}, std::size_t{1}, 64 * kKiB}) {
+    EXPECT_TRUE(window.extend(file, smaller));
+    EXPECT_EQ(window.size_bytes(), 64 * kKiB);
+  }
+  EXPECT_FALSE(read_faults(window.base() + 64 * kKiB - 1));
+}
+
+TEST(Window, FaultsBeyondItsSize) {
+  const auto read_at = [](std::size_t offset) {
+    return run_in_child([offset] {
+      const Descriptor file = make_file();
+      Window window = reserve(kFileBytes);
+      if (!window.extend(file, 128 * kKiB)) return 1;
+      const volatile std::byte* const place = window.base() + offset;
+      return static_cast<int>(*place);
+    });
+  };
+  EXPECT_EQ(read_at(0), test::exited(0));
+  EXPECT_EQ(read_at(128 * kKiB - 1), test::exited(0));
+  for (const std::size_t offset : {128 * kKiB, kMiB, kFileBytes - 1}) {
+    EXPECT_EQ(read_at(offset).signal, SIGSEGV) << offset;
+  }
+}
+
+TEST(Window, CannotGrowBeyondItsReservation) {
+  const Descriptor file = make_file();
+  Window window = reserve(kMiB);
+  EXPECT_EQ(window.extend(file, kMiB + 1).error(), Errc::kAddressSpace);
+  EXPECT_EQ(window.size_bytes(), 0U);
+  EXPECT_TRUE(window.extend(file, kMiB));
+}
+
+TEST(Window, CanBeReadOnly) {
+  const Descriptor file = make_file();
+  const auto reader = reopen_read_only(file);
+  ASSERT_TRUE(reader);
+  Window window =
+      Window::reserve({.reserve_bytes = kMiB, .access = Window::Access::kReadOnly}).value();
+  ASSERT_TRUE(window.extend(*reader, kMiB));
+  EXPECT_FALSE(read_faults(window.base()));
+  EXPECT_TRUE(write_faults(window.base()));
+  EXPECT_EQ(::mprotect(window.base(), kMiB, PROT_READ | PROT_WRITE), -1);
+  EXPECT_EQ(errno, EACCES);
+}
+
+// Somebody else's mapping must not slip into a reservation, whatever the kernel does on failure.
+TEST(Window, KeepsItsReservationWhenMappingFails) {
+  const Descriptor file(::memfd_create("window_test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(::ftruncate(file.get(), kFileBytes), 0);
+  Window window = reserve(kMiB);
+  ASSERT_TRUE(window.extend(file, 64 * kKiB));
+  ASSERT_EQ(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+
+  const auto refused = window.extend(file, kMiB);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, std::errc::operation_not_permitted);
+  EXPECT_EQ(window.size_bytes(), 64 * kKiB);
+  EXPECT_FALSE(write_faults(window.base() + 64 * kKiB - 1));
+  void* const gap = window.base() + 64 * kKiB;
+  EXPECT_EQ(::mmap(gap, page_size_bytes(), PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
+            MAP_FAILED);
+  EXPECT_EQ(errno, EEXIST);
+}
+
+// ---- Forks and dumps
+
+// The flags that /proc/self/smaps lists for the mapping that begins at `base`.
+std::string vm_flags(const std::byte* base) {
+  std::ostringstream start;
+  start << std::hex << address_of(base) << '-';
+  std::ifstream maps("/proc/self/smaps");
+  bool here = false;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.starts_with(start.str())) here = true;
+    if (here && line.starts_with("VmFlags:")) return line + ' ';
+  }
+  return {};
+}
+
+TEST(Window, IsNotInheritedByAForkedChild) {
+  const Descriptor file = make_file();
+  Window window = reserve(kFileBytes);
+  ASSERT_TRUE(window.extend(file, 64 * kKiB));
+  ASSERT_TRUE(window.extend(file, 2 * kMiB)) << "each piece must have it";
+  window.base()[0] = std::byte{7};
+  for (const std::size_t offset : {std::size_t{0}, 64 * kKiB, 2 * kMiB - 1}) {
+    const auto ending = run_in_child([&] {
+      const volatile std::byte* const place = window.base() + offset;
+      return static_cast<int>(*place);
+    });
+    EXPECT_EQ(ending.signal, SIGSEGV) << offset;
+  }
+  EXPECT_EQ(window.base()[0], std::byte{7}) << "the parent keeps it";
+
+  // A plain mapping is inherited: that is what the children above would have read.
+  const auto plain = run_in_child([&] {
+    const void* const inherited = ::mmap(nullptr, kMiB, PROT_READ, MAP_SHARED, file.get(), 0);
+    if (inherited == MAP_FAILED) return 1;
+    const auto grandchild = run_in_child([inherited] {
+      return static_cast<int>(*static_cast<const volatile std::byte*>(inherited));
+    });
+    return grandchild == test::exited(7) ? 0 : 2;
+  });
+  EXPECT_EQ(plain, test::exited(0));
+}
+
+TEST(Window, IsLeftOutOfCoreDumpsAndForks) {
+  const Descriptor file = make_file();
+  Window window = reserve(kFileBytes);
+  ASSERT_TRUE(window.extend(file, 64 * kKiB));
+  ASSERT_TRUE(window.extend(file, 2 * kMiB));
+  const std::string open = vm_flags(window.base());
+  EXPECT_NE(open.find(" dd "), std::string::npos) << open;
+  EXPECT_NE(open.find(" dc "), std::string::npos) << open;
+  const std::string closed = vm_flags(window.base() + window.size_bytes());
+  EXPECT_NE(closed.find(" dd "), std::string::npos) << closed;
+}
+
+// ---- Moves and ends
+
+TEST(Window, LeavesNothingBehind) {
+  const Descriptor file = make_file();
+  std::byte* base = nullptr;
+  {
+    Window window = reserve(kFileBytes, 2 * kMiB);
+    base = window.base();
+    ASSERT_TRUE(window.extend(file, 64 * kKiB));
+    ASSERT_TRUE(window.extend(file, kMiB));
+    EXPECT_FALSE(is_free(base, page_size_bytes()));
+  }
+  EXPECT_TRUE(is_free(base - 16 * kMiB, kFileBytes + 32 * kMiB));
+}
+
+TEST(Window, MovesWithItsContent) {
+  const Descriptor file = make_file();
+  Window first = reserve(kMiB);
+  ASSERT_TRUE(first.extend(file, 64 * kKiB));
+  std::byte* const base = first.base();
+  base[0] = std::byte{9};
+  Window second(std::move(first));
+  // NOLINTBEGIN(bugprone-use-after-move): what a move leaves is the subject
+  EXPECT_EQ(first.base(), nullptr);
+  EXPECT_EQ(first.size_bytes(), 0U);
+  EXPECT_EQ(first.reserved_bytes(), 0U);
+  EXPECT_EQ(first.extend(file, 1).error(), Errc::kAddressSpace);
+  // NOLINTEND(bugprone-use-after-move)
+  EXPECT_EQ(second.base(), base);
+  EXPECT_EQ(base[0], std::byte{9});
+  ASSERT_TRUE(second.extend(file, kMiB)) << "and it can go on";
+  EXPECT_EQ(second.base(), base);
+}
+
+TEST(Window, AssigningReleasesWhatItHeld) {
+  const Descriptor file = make_file();
+  Window target = reserve(kMiB);
+  ASSERT_TRUE(target.extend(file, 64 * kKiB));
+  std::byte* const held = target.base();
+  Window source = reserve(kMiB);
+  ASSERT_TRUE(source.extend(file, 128 * kKiB));
+  std::byte* const given = source.base();
+
+  target = std::move(source);
+  EXPECT_TRUE(is_free(held - 16 * kMiB, kMiB + 32 * kMiB));
+  EXPECT_EQ(target.base(), given);
+  EXPECT_EQ(target.size_bytes(), 128 * kKiB);
+  EXPECT_FALSE(read_faults(given + 128 * kKiB - 1));
+
+  Window& same = target;
+  target = std::move(same);
+  EXPECT_FALSE(read_faults(given)) << "survives being assigned to itself";
+
+  target = Window();
+  EXPECT_TRUE(is_free(given - 16 * kMiB, kMiB + 32 * kMiB));
+}
+
+// What lies at a window's old place belongs to somebody else; an emptied window must not touch it.
+TEST(Window, LeavesAMappingAtItsOldPlaceAlone) {
+  const Descriptor file = make_file();
+  std::byte* base = nullptr;
+  Window moved_from;
+  {
+    moved_from = reserve(kMiB);
+    ASSERT_TRUE(moved_from.extend(file, 64 * kKiB));
+    base = moved_from.base();
+    const Window last_owner(std::move(moved_from));
+  }
+  void* const other = ::mmap(base, kMiB, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  ASSERT_EQ(other, base);
+  base[0] = std::byte{5};
+  moved_from = Window();  // NOLINT(bugprone-use-after-move): the subject
+  { const Window emptied(std::move(moved_from)); }
+  EXPECT_EQ(base[0], std::byte{5});
+  ::munmap(other, kMiB);
+}
+
+struct Range {
+  std::uint64_t start;
+  std::uint64_t end;
+  friend auto operator<=>(const Range&, const Range&) = default;
+};
+
+// Lets a traced child run to its end; returns the ranges it unmapped.
+std::vector<Range> trace_unmaps(pid_t child) {
+  std::vector<Range> ranges;
+  int status = 0;
+  while (::waitpid(child, &status, 0) == child && WIFSTOPPED(status)) {
+    __ptrace_syscall_info info{};
+    if (WSTOPSIG(status) == SIGSTOP) {  // its own, at the start
+      ::ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+    } else if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
+      ::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof(info), &info);
+      if (info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr == SYS_munmap) {
+        ranges.push_back({info.entry.args[0], info.entry.args[0] + info.entry.args[1]});
+      }
+    }
+    ::ptrace(PTRACE_SYSCALL, child, 0, 0);
+  }
+  return ranges;
+}
+
+// A second munmap of an address would take away what another thread has mapped there meanwhile.
+TEST(Window, UnmapsEachAddressOnce) {
+  const Descriptor file = make_file();
+  const Pipe pipe;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    if (::ptrace(PTRACE_TRACEME, 0, 0, 0) != 0) ::_exit(test::kSkipped);
+    (void)::raise(SIGSTOP);
+    {
+      Window first = reserve(kMiB, 2 * kMiB);
+      for (const std::size_t size : {4 * kKiB, 64 * kKiB, 512 * kKiB}) {
+        if (!first.extend(file, size)) ::_exit(1);
+      }
+      const Window second(std::move(first));
+      pipe.put(address_of(second.base()));
+    }
+    ::_exit(0);
+  }
+  std::vector<Range> ranges = trace_unmaps(child);
+  if (ranges.empty()) GTEST_SKIP() << "not allowed to trace a child";
+  const std::uint64_t base = pipe.take().value();
+  std::sort(ranges.begin(), ranges.end());
+  std::uint64_t next = base - 16 * kMiB;
+  for (const Range& range : ranges) {
+    if (range.end <= base - 16 * kMiB || range.start >= base + kMiB + 16 * kMiB) continue;
+    EXPECT_EQ(range.start, next) << "unmapped twice, or left";
+    next = range.end;
+  }
+  EXPECT_EQ(next, base + kMiB + 16 * kMiB);
+}
+
+// ---- Limits
+
+std::size_t address_space_in_use() {
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * page_size_bytes();
+}
+
+bool leave_address_space(std::size_t bytes) {
+  const rlim_t limit = address_space_in_use() + bytes;
+  const rlimit limits{limit, limit};
+  return ::setrlimit(RLIMIT_AS, &limits) == 0;
+}
+
+TEST(Window, ReservesLessWhereAddressSpaceIsShort) {
+  const auto ending = run_in_child([] {
+    if (!leave_address_space(kGiB)) return 1;
+    const auto window = Window::reserve({.reserve_bytes = 64 * kGiB, .minimum_bytes = 16 * kMiB});
+    if (!window) return 2;
+    // 64 GiB halved until it fits with its guards.
+    return window->reserved_bytes() == 512 * kMiB ? 0 : 3;
+  });
+  EXPECT_EQ(ending, test::exited(0));
+}
+
+TEST(Window, SaysWhenNotEvenTheLeastCanBeHad) {
+  const auto ending = run_in_child([] {
+    if (!leave_address_space(kGiB)) return 1;
+    const auto window = Window::reserve({.reserve_bytes = 64 * kGiB, .minimum_bytes = 2 * kGiB});
+    if (window) return 2;
+    if (window.error().errc() != Errc::kAddressSpace) return 3;
+    return window.error().detail.find("ulimit -v") != std::string::npos ? 0 : 4;
+  });
+  EXPECT_EQ(ending, test::exited(0));
+}
+
+TEST(Window, FitsTheMinimumExactlyAtTheLastTry) {
+  const auto ending = run_in_child([] {
+    if (!leave_address_space(kGiB)) return 1;
+    const auto window = Window::reserve({.reserve_bytes = 64 * kGiB, .minimum_bytes = 600 * kMiB});
+    return window && window->reserved_bytes() == 600 * kMiB ? 0 : 2;
+  });
+  EXPECT_EQ(ending, test::exited(0));
+}
+
+}  // namespace
+}  // namespace allot::platform

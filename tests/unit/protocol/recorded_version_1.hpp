@@ -1,0 +1,77 @@
+// One message of every kind as version 1 puts it on the wire, without the zeros at its end.
+//
+// Made by an encoder of its own (Python's struct), not by the codec: never regenerate these from the
+// code. A changed row means that programs in use no longer understand the daemon.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "shared/protocol/message.hpp"
+
+namespace allot::protocol {
+
+struct Recorded {
+  Message message;
+  std::string_view hex;
+};
+
+template <class Text>
+[[nodiscard]] Text recorded_text(std::string_view from) {
+  Text field{};
+  from.copy(field.data(), field.size() - 1);
+  return field;
+}
+
+[[nodiscard]] inline std::array<Recorded, 20> recorded_version_1() {
+  const auto name = recorded_text<Name>("camera/left");
+  const auto region = recorded_text<RegionName>("default");
+  constexpr std::uint64_t kHandle = 0x1344000100000064;
+  constexpr std::uint64_t kNonce = 0xA1A2A3A4A5A6A7A8;
+  return {{
+      {{0x0102030405060708, Hello{0x1122334455667788, region, recorded_text<Label>("sensor")}},
+       "414c544d0100010008070605040302010000000000000000887766554433221164656661756c7400"
+       "00000000000000000000000000000000000000000000000073656e736f7200000000000000000000"},
+      {{2, ChallengeAnswer{kNonce}},
+       "414c544d0100020002000000000000000000000000000000a8a7a6a5a4a3a2a1"},
+      {{3, GrantRequest{16, 4, 1024, 2}},
+       "414c544d010003000300000000000000000000000000000010000000040000000004000002000000"},
+      {{4, ReturnSpan{0xABCDEF}},
+       "414c544d0100040004000000000000000000000000000000efcdab0000000000"},
+      {{5, AttachHeap{}}, "414c544d0100050005000000000000000000000000000000"},
+      {{6, Publish{kHandle, name}},
+       "414c544d0100060006000000000000000000000000000000640000000100441363616d6572612f6c"
+       "656674"},
+      {{7, Unpublish{kHandle, name}},
+       "414c544d0100070007000000000000000000000000000000640000000100441363616d6572612f6c"
+       "656674"},
+      {{8, Find{name}}, "414c544d010008000800000000000000000000000000000063616d6572612f6c656674"},
+      {{9, Unpin{kHandle}}, "414c544d01000900090000000000000000000000000000006400000001004413"},
+      {{10, Watch{region, 17, 0x123456789}},
+       "414c544d01000a000a00000000000000000000000000000064656661756c74000000000000000000"
+       "0000000000000000000000000000000011000000000000008967452301000000"},
+      {{11, FreedElsewhere{0xABCDEF}},
+       "414c544d01000b000b000000000000000000000000000000efcdab0000000000"},
+      {{12, Bye{}}, "414c544d01000c000c000000000000000000000000000000"},
+      {{1, Welcome{17, 77, 0x123456789, 1 << 20, std::uint64_t{1} << 34}},
+       "414c544d0100410001000000000000000000000000000000110000004d0000008967452301000000"
+       "00001000000000000000000004000000"},
+      {{2, Challenge{kNonce}}, "414c544d0100420002000000000000000000000000000000a8a7a6a5a4a3a2a1"},
+      {{3, Granted{0xABCDEF, 16, 4, 1024, 0xABCE2F}},
+       "414c544d0100430003000000000000000000000000000000efcdab00000000001000000004000000"
+       "00040000000000002fceab0000000000"},
+      {{5, HeapAttached{42}}, "414c544d01004400050000000000000000000000000000002a00000000000000"},
+      {{8, Found{kHandle, 4096}},
+       "414c544d010045000800000000000000000000000000000064000000010044130010000000000000"},
+      {{9, Done{}}, "414c544d0100460009000000000000000000000000000000"},
+      {{0, PeerGone{17, 0x123456789}},
+       "414c544d010047000000000000000000000000000000000011000000000000008967452301000000"},
+      {{13, Failure{32, recorded_text<std::array<char, 96>>(
+                            "16 granules wanted, 3 free, longest free run 2")}},
+       "414c544d010048000d00000000000000000000000000000020000000000000003136206772616e75"
+       "6c65732077616e7465642c203320667265652c206c6f6e6765737420667265652072756e2032"},
+  }};
+}
+
+}  // namespace allot::protocol

@@ -1,0 +1,42 @@
+// What every command of allotctl has in common: its options, its exit status, its entry point.
+//
+// main.cpp fills Options from the command line and calls one run_...(); each of these lives in the
+// file of its name, asks the daemon over the control socket and prints what it answers.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace allot::ctl {
+
+/// Exit statuses, as allotctl(1) documents them.
+enum class Exit : int {
+  kOk = 0,
+  kViolations = 1,  // check found some
+  kUsage = 2,
+  kNoDaemon = 3,  // none answers, or not in time
+  kRefused = 4,   // the daemon answered with an error, or with nonsense
+};
+
+struct Options {
+  std::string socket;       // empty: control.sock in runtime_dir
+  std::string runtime_dir;  // empty: the usual places
+  std::chrono::milliseconds timeout{10'000};
+  bool json = false;
+  bool full = false;           // stats: the whole ladder
+  std::string region;          // empty: all
+  std::uint64_t limit = 1000;  // spans: at most so many of a region; 0: all
+  std::string name;            // unpublish
+  std::string handle;          // unpublish; empty: the one the name has now
+};
+
+Exit run_stats(const Options& options);
+Exit run_sessions(const Options& options);
+Exit run_spans(const Options& options);
+Exit run_names(const Options& options);
+Exit run_check(const Options& options);
+Exit run_unpublish(const Options& options);
+Exit run_version(const Options& options);
+
+}  // namespace allot::ctl

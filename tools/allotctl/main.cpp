@@ -1,0 +1,114 @@
+// allotctl: asks allotd what its regions hold. See allotctl(1).
+//
+// The command line is taken apart here, and nowhere else; what each command does is in its own file.
+
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <iostream>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include <allot/version.hpp>
+
+#include "tools/allotctl/command.hpp"
+
+namespace {
+
+using allot::ctl::Exit;
+using allot::ctl::Options;
+
+struct CommandLine {
+  Options options;
+  double timeout_s = 10;
+  std::function<Exit(const Options&)> run;
+};
+
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  allotctl stats                     how full each region is\n"
+    "  allotctl stats --full              the same, step by step\n"
+    "  allotctl sessions --region default who has how much of it\n"
+    "  allotctl check && echo sound       does everything add up?\n"
+    "  allotctl spans --json | jq .       for programs\n"
+    "\n"
+    "Exit status: 0 ok, 1 check found violations, 2 wrong usage, 3 no daemon answers,\n"
+    "4 the daemon answered with an error. See allotctl(1).";
+
+CLI::App* add_command(CLI::App& app, CommandLine& line, const char* name, const char* what,
+                      Exit (*run)(const Options&)) {
+  CLI::App* const command = app.add_subcommand(name, what);
+  command->fallthrough();  // the options of all commands may stand behind the command, too
+  command->footer("The options of all commands: allotctl --help.");
+  command->callback([&line, run] { line.run = run; });
+  return command;
+}
+
+void describe(CLI::App& app, CommandLine& line) {
+  Options& options = line.options;
+  app.description("Asks allotd what its regions hold.");
+  app.set_version_flag("--version", "allotctl " ALLOT_VERSION_STRING);
+  app.require_subcommand(1);
+  app.footer(kFooter);
+  auto* const socket =
+      app.add_option("--socket", options.socket, "The daemon's control socket")->type_name("PATH");
+  app.add_option("--runtime-dir", options.runtime_dir,
+                 "The daemon's directory, with control.sock in it (default: $ALLOT_RUNTIME_DIR, "
+                 "else /run/allot, then $XDG_RUNTIME_DIR/allot)")
+      ->type_name("DIR")
+      ->excludes(socket);
+  app.add_option("--region", options.region, "Only this region (default: all)")->type_name("NAME");
+  app.add_flag("--json", options.json, "Print the daemon's answer as JSON");
+  app.add_option("--timeout", line.timeout_s, "Give up after so long")
+      ->capture_default_str()
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.001, 86'400.0));
+
+  namespace ctl = allot::ctl;
+  add_command(app, line, "stats", "How full each region is", ctl::run_stats)
+      ->add_flag("--full", options.full, "Every step of the ladder, and what has happened");
+  add_command(app, line, "sessions", "Who uses each region", ctl::run_sessions);
+  add_command(app, line, "spans", "How each region is cut up", ctl::run_spans)
+      ->add_option("--limit", options.limit, "At most so many spans of a region; 0: all")
+      ->capture_default_str()
+      ->type_name("N");
+  add_command(app, line, "names", "Which blocks are published", ctl::run_names);
+  add_command(app, line, "check", "Whether each region adds up", ctl::run_check);
+  CLI::App* const unpublish =
+      add_command(app, line, "unpublish", "Take a name away (administrators)", ctl::run_unpublish);
+  unpublish->add_option("name", options.name, "The name")->required()->type_name("NAME");
+  unpublish
+      ->add_option("handle", options.handle,
+                   "The handle it must have (default: the one it has now)")
+      ->type_name("HANDLE");
+  add_command(app, line, "version", "Versions of this program and the daemon", ctl::run_version);
+}
+
+int status(Exit exit) { return static_cast<int>(exit); }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    CommandLine line;
+    CLI::App app("", "allotctl");
+    describe(app, line);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      return app.exit(error) == 0 ? status(Exit::kOk) : status(Exit::kUsage);
+    }
+    line.options.timeout =
+        std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil(line.timeout_s * 1000)));
+    const Exit exit = line.run(line.options);
+    // A table that did not reach its reader (a full disk, a closed pipe) is no success.
+    if (!std::cout.flush() && exit == Exit::kOk) return status(Exit::kRefused);
+    return status(exit);
+  } catch (const std::exception& error) {
+    std::cerr << "allotctl: " << error.what() << '\n';
+    return status(Exit::kRefused);
+  }
+}

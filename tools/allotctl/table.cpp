@@ -1,0 +1,79 @@
+#include "tools/allotctl/table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <chrono>
+#include <cstdio>
+
+namespace allot::ctl {
+
+namespace {
+
+std::string one_decimal(double value) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.1f", value);
+  return text.data();
+}
+
+}  // namespace
+
+std::string Table::text() const {
+  std::vector<std::size_t> widths;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    std::size_t width = columns_[i].heading.size();
+    for (const auto& row : rows_) {
+      assert(row.size() == columns_.size());
+      width = std::max(width, row[i].size());
+    }
+    widths.push_back(width);
+  }
+  std::string out;
+  const auto add_line = [&](const auto& cell_of) {
+    std::string line;
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      const std::string& cell = cell_of(i);
+      const std::string padding(widths[i] - cell.size(), ' ');
+      if (i > 0) line += "  ";
+      line += columns_[i].align == Align::kLeft ? cell + padding : padding + cell;
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += line + '\n';
+  };
+  add_line([&](std::size_t i) -> const std::string& { return columns_[i].heading; });
+  for (const auto& row : rows_) {
+    add_line([&](std::size_t i) -> const std::string& { return row[i]; });
+  }
+  return out;
+}
+
+std::string bytes_text(std::uint64_t bytes) {
+  static constexpr std::array<const char*, 6> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  if (bytes < 1024) return std::to_string(bytes) + " B";
+  double value = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  // What one decimal would round to 1024.0 is 1.0 of the next unit.
+  for (; value >= 1023.95 && unit + 1 < kUnits.size(); ++unit) value /= 1024;
+  return one_decimal(value) + " " + kUnits.at(unit);
+}
+
+std::string rate_text(double per_second) { return one_decimal(per_second); }
+
+std::string age_text(std::uint64_t unix_ns) {
+  if (unix_ns == 0) return "-";
+  const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count();
+  const std::uint64_t now_ns = static_cast<std::uint64_t>(now);
+  const std::uint64_t seconds = now_ns > unix_ns ? (now_ns - unix_ns) / 1'000'000'000 : 0;
+  if (seconds < 120) return std::to_string(seconds) + " s";
+  if (seconds < 120 * 60) return std::to_string(seconds / 60) + " min";
+  if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + " h";
+  return std::to_string(seconds / (24 * 3600)) + " d";
+}
+
+std::string count_text(std::uint64_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+}  // namespace allot::ctl
