@@ -23,10 +23,10 @@ class Channel {
   /// kDeadline and kDaemonGone are the channel's own.
   [[nodiscard]] virtual Expected<protocol::Body> request(const protocol::Body& body,
                                                          platform::Deadline deadline) = 0;
-  /// Sends a one-way message; may lose it.
+  /// Sends a message whose answer nobody waits for; may lose it. Any thread.
   virtual void post(const protocol::Body& body) = 0;
-  /// Grants whose answers came after their caller's deadline, each handed out once.
-  [[nodiscard]] virtual std::vector<protocol::Granted> take_late_grants() = 0;
+  /// Answers that came after their caller's deadline, each handed out once. Does not wait.
+  [[nodiscard]] virtual std::vector<protocol::Body> take_late_answers() = 0;
   /// In a forked child: lets go of the parent's connection without a word.
   virtual void abandon() noexcept = 0;
 };

@@ -135,7 +135,7 @@ class EmbeddedChannel final : public Channel {
     (void)service_->service.handle(connection_, p::encode({0, body}), now());
   }
 
-  std::vector<p::Granted> take_late_grants() override { return {}; }
+  std::vector<p::Body> take_late_answers() override { return {}; }
 
   // The service lives in this process and was copied by fork() like the session.
   void abandon() noexcept override {}

@@ -32,9 +32,9 @@ void ExitWatch::abandon() noexcept {
   if (thread_.joinable()) thread_.detach();
 }
 
-Expected<void> ExitWatch::start() {
+Expected<void> ExitWatch::start(platform::Deadline deadline) {
   if (thread_.joinable()) return {};
-  auto socket = connect_to_daemon(sockets_);
+  auto socket = connect_to_daemon(sockets_, deadline);
   if (!socket) return socket.error();
   socket_ = std::move(*socket);
   stop_ = platform::Descriptor(::eventfd(0, EFD_CLOEXEC));
@@ -52,27 +52,35 @@ Expected<void> ExitWatch::start() {
 Expected<void> ExitWatch::watch(const SessionId& other, std::function<void()> callback,
                                 platform::Deadline deadline) {
   std::unique_lock lock(mutex_);
-  if (auto started = start(); !started) return started.error();
+  if (auto started = start(deadline); !started) return started.error();
   if (lost_) return Error(Errc::kDaemonGone);
-  const Key key{other.session, other.incarnation};
   const std::uint64_t request = next_request_++;
   p::Watch body{};
   p::set_text(body.region, region_);
   body.session = other.session;
   body.incarnation = other.incarnation;
-  callbacks_[key].push_back(std::move(callback));
-  asked_[request] = key;
+  entries_[request] = Entry{other, std::move(callback), false, {}};
   if (auto sent = platform::send_message(socket_, p::encode({request, body})); !sent) {
-    asked_.erase(request);
-    callbacks_[key].pop_back();
-    return Error(Errc::kDaemonGone, sent.error().message());
+    entries_.erase(request);
+    const bool full = sent.error().code == std::errc::resource_unavailable_try_again;
+    return Error(full ? Errc::kDeadline : Errc::kDaemonGone, sent.error().message());
   }
-  const bool in_time =
-      answered_.wait_until(lock, deadline, [&] { return lost_ || !asked_.contains(request); });
-  if (!in_time) return Error(Errc::kDeadline);
-  if (lost_) return Error(Errc::kDaemonGone);
-  if (const auto refused = refused_.extract(request); !refused.empty()) return refused.mapped();
-  return {};
+  // A callback runs on the thread that would read the answer.
+  if (std::this_thread::get_id() == thread_.get_id()) return {};
+  // fire() takes the entry of a session that has ended.
+  const auto entry = [&] { return entries_.find(request); };
+  const auto answered = [&] { return entry() == entries_.end() || entry()->second.answered; };
+  std::optional<Error> failed;
+  if (!answered_.wait_until(lock, deadline, [&] { return lost_ || answered(); })) {
+    failed = Error(Errc::kDeadline);
+  } else if (!answered()) {
+    failed = Error(Errc::kDaemonGone);
+  } else if (entry() != entries_.end()) {
+    failed = entry()->second.refused;
+  }
+  if (!failed) return {};
+  entries_.erase(request);
+  return *failed;
 }
 
 void ExitWatch::run() {
@@ -97,35 +105,40 @@ void ExitWatch::run() {
 
 void ExitWatch::handle(const p::Message& message) {
   if (const auto* gone = std::get_if<p::PeerGone>(&message.body)) {
-    fire({gone->session, gone->incarnation});
+    fire({static_cast<std::uint32_t>(gone->session), 0, gone->incarnation});
     return;
   }
   std::unique_lock lock(mutex_);
-  const auto asked = asked_.find(message.request);
-  if (asked == asked_.end()) return;
-  const Key key = asked->second;
-  asked_.erase(asked);
+  const auto found = entries_.find(message.request);
+  if (found == entries_.end()) return;  // its caller's deadline has passed
+  Entry& entry = found->second;
   bool ended_already = false;
   if (const auto* failure = std::get_if<p::Failure>(&message.body)) {
-    ended_already = static_cast<Errc>(failure->errc) == Errc::kUnknownSession;
-    if (!ended_already) {
-      refused_[message.request] =
-          Error(static_cast<Errc>(failure->errc), std::string(p::text(failure->detail)));
-      if (auto& list = callbacks_[key]; !list.empty()) list.pop_back();
-    }
+    const auto errc = static_cast<Errc>(failure->errc);
+    ended_already = errc == Errc::kUnknownSession;
+    if (!ended_already) entry.refused = Error(errc, std::string(p::text(failure->detail)));
   }
+  entry.answered = true;
+  const SessionId other = entry.other;
   answered_.notify_all();
   lock.unlock();
-  if (ended_already) fire(key);
+  if (ended_already) fire(other);
 }
 
-void ExitWatch::fire(const Key& key) {
-  std::vector<std::function<void()>> list;
+void ExitWatch::fire(const SessionId& other) {
+  std::vector<std::function<void()>> callbacks;
   {
     const std::lock_guard lock(mutex_);
-    if (auto found = callbacks_.extract(key); !found.empty()) list = std::move(found.mapped());
+    for (auto it = entries_.begin(); it != entries_.end();) {
+      if (it->second.other == other && it->second.answered && !it->second.refused) {
+        callbacks.push_back(std::move(it->second.callback));
+        it = entries_.erase(it);
+      } else {
+        ++it;
+      }
+    }
   }
-  for (const auto& callback : list) callback();
+  for (const auto& callback : callbacks) callback();
 }
 
 }  // namespace allot

@@ -11,9 +11,9 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include <allot/session.hpp>
@@ -31,19 +31,25 @@ class ExitWatch {
   /// Stops the thread; callbacks that were not called never are.
   ~ExitWatch();
 
-  /// Calls `callback` once after `other` has ended, at once if it has already.
+  /// Calls `callback` once after `other` has ended, soon if it has already. On an error it is never
+  /// called. Inside a callback it does not wait for the daemon's answer.
   [[nodiscard]] Expected<void> watch(const SessionId& other, std::function<void()> callback,
                                      platform::Deadline deadline);
   /// In a forked child: the thread does not exist here.
   void abandon() noexcept;
 
  private:
-  using Key = std::pair<std::uint64_t, std::uint64_t>;
+  struct Entry {
+    SessionId other;
+    std::function<void()> callback;
+    bool answered = false;
+    std::optional<Error> refused;
+  };
 
-  [[nodiscard]] Expected<void> start();
+  [[nodiscard]] Expected<void> start(platform::Deadline deadline);
   void run();
   void handle(const protocol::Message& message);
-  void fire(const Key& key);
+  void fire(const SessionId& other);
 
   std::vector<std::filesystem::path> sockets_;
   std::string region_;
@@ -54,9 +60,7 @@ class ExitWatch {
   std::thread thread_;
   bool lost_ = false;
   std::uint64_t next_request_ = 1;
-  std::map<std::uint64_t, Key> asked_;      // request -> session
-  std::map<std::uint64_t, Error> refused_;  // request -> why
-  std::map<Key, std::vector<std::function<void()>>> callbacks_;
+  std::map<std::uint64_t, Entry> entries_;  // by request, until called back or refused
 };
 
 }  // namespace allot

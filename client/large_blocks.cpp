@@ -28,8 +28,8 @@ Expected<void*> SessionState::allocate_large(std::uint64_t size_bytes, std::size
   const std::uint64_t granules = (size_bytes + kGranuleBytes - 1) / kGranuleBytes;
   const std::uint64_t align_granules = std::max<std::uint64_t>(alignment / kGranuleBytes, 1);
   if (granules > view_.granules()) return Error(Errc::kSizeTooLarge);
-  const std::lock_guard lock(mutex_);
-  if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
+  auto lock = lock_open();
+  if (!lock) return lock.error();
   std::uint32_t first = find_cached_large_locked(granules, align_granules);
   if (first == kNoSpan) {
     collect_large_locked();
@@ -37,11 +37,11 @@ Expected<void*> SessionState::allocate_large(std::uint64_t size_bytes, std::size
   }
   std::uint32_t generation = 0;
   if (first == kNoSpan) {
-    auto granted = grant_locked({static_cast<std::uint32_t>(granules), 1, region::kWordsPerUnit,
-                                 static_cast<std::uint32_t>(align_granules)});
-    if (!granted) return granted.error();
-    first = static_cast<std::uint32_t>(granted->first);
-    large_[first] = LargeSpan{granted->granules, false};
+    auto span = take_large_span_locked(static_cast<std::uint32_t>(granules),
+                                       static_cast<std::uint32_t>(align_granules));
+    if (!span) return span.error();
+    first = *span;
+    large_[first] = LargeSpan{static_cast<std::uint32_t>(granules), false};
     generation = static_cast<std::uint32_t>(platform::random_u64());
   } else {
     generation = OwnWord::generation(view_.word(first, 0).load_relaxed());
@@ -50,8 +50,25 @@ Expected<void*> SessionState::allocate_large(std::uint64_t size_bytes, std::size
   view_.word(first, 0).store_release(OwnWord::make(id_, generation));
   // R2 pairs with A2 in RegionView::carving_of(): the word before the carve word.
   view_.span_ledger(first).carve.store_release(CarveWord::kLarge);
+  const std::lock_guard counting(counters_mutex_);
   session_heap_->bins[kLargeBin].counters->allocations.add_single_writer(1);
   return static_cast<void*>(mapping_.data() + first * kGranuleBytes);
+}
+
+Expected<std::uint32_t> SessionState::take_large_span_locked(std::uint32_t granules,
+                                                             std::uint32_t align_granules) {
+  book_late_answers_locked();
+  auto& spares = spares_[{granules, region::kWordsPerUnit}];
+  const auto fits = std::find_if(spares.begin(), spares.end(),
+                                 [&](std::uint32_t first) { return first % align_granules == 0; });
+  if (fits != spares.end()) {
+    const std::uint32_t first = *fits;
+    spares.erase(fits);
+    return first;
+  }
+  auto granted = grant_locked({granules, 1, region::kWordsPerUnit, align_granules});
+  if (!granted) return granted.error();
+  return static_cast<std::uint32_t>(granted->first);
 }
 
 std::uint32_t SessionState::find_cached_large_locked(std::uint64_t granules,
@@ -76,6 +93,8 @@ void SessionState::collect_large_locked() {
     auto& own = view_.word(first, 0);
     std::uint32_t word = own.load_acquire();
     if (OwnWord::owner(word) == OwnWord::kTaken) taken.push_back(first);
+    // Freed by us, while the mutex was not to be had.
+    if (OwnWord::owner(word) == OwnWord::kFree) cache_large_locked(first);
     if (OwnWord::owner(word) != OwnWord::kFreed) continue;
     // A4 pairs with R4 in the daemon's take_large_block(): exactly one of us moves the word.
     if (own.compare_exchange_acq_rel(word, OwnWord::make(OwnWord::kFree, word))) {
@@ -109,9 +128,13 @@ std::size_t SessionState::return_cached_large_locked() {
 }
 
 void SessionState::keep_freed_large(std::uint32_t first) {
-  const std::lock_guard lock(mutex_);
+  // Not in time: collect_large_locked() finds the word free.
+  const Lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return;
   const auto found = large_.find(first);
   if (found == large_.end() || found->second.cached) return;
+  // Another thread was quicker, and has used it again.
+  if (OwnWord::owner(view_.word(first, 0).load_acquire()) != OwnWord::kFree) return;
   const std::uint64_t bytes = found->second.granules * kGranuleBytes;
   if (large_cache_bytes_ + bytes > kMaxCachedLargeBytes && return_span_locked(first)) {
     large_.erase(found);

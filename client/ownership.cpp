@@ -30,7 +30,8 @@ Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found) noexcept 
     if (granule >= view_.granules()) return Errc::kNotInRegion;
     const std::uint64_t high_water = view_.header().high_water_granules.load_acquire();
     if (granule >= high_water) return Errc::kNotABlock;
-    const std::lock_guard lock(mutex_);
+    auto lock = lock_open();
+    if (!lock) return lock.error().errc();
     if (auto opened = open_window_locked(high_water); !opened) return Errc::kAddressSpace;
     window = window_granules_.load_relaxed();
   }
@@ -39,7 +40,8 @@ Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found) noexcept 
     // A span may reach beyond our window; open it as far as the directory goes and look again.
     const std::uint64_t high_water = view_.header().high_water_granules.load_acquire();
     if (high_water <= window) return errc;
-    const std::lock_guard lock(mutex_);
+    auto lock = lock_open();
+    if (!lock) return lock.error().errc();
     if (auto opened = open_window_locked(high_water); !opened) return Errc::kAddressSpace;
     errc = view_.find_block(offset_bytes, window_granules_.load_relaxed(), found);
   }
@@ -75,8 +77,11 @@ Errc SessionState::free(void* block) noexcept {
   if (block == nullptr) return Errc::kOk;
   BlockRef found;
   if (const Errc errc = locate(block, found); errc != Errc::kOk) return errc;
-  auto mine = heap_for_this_thread();
-  ThreadHeap* const heap = mine ? *mine : nullptr;
+  ThreadHeap* heap = this_threads_heap();
+  if (heap == nullptr && heap_refused_.load_relaxed() == 0) {
+    // For its counters; a thread that cannot have one does without.
+    if (auto attached = heap_for_this_thread(); attached) heap = *attached;
+  }
   const std::uint32_t first = found.span.first;
   const bool of_session =
       found.span.head.state == region::SpanState::kGranted && found.span.head.session == id_;
@@ -111,7 +116,7 @@ void SessionState::count_free(std::uint32_t bin, ThreadHeap* heap) noexcept {
     heap->count_free(bin);
     return;
   }
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard counting(counters_mutex_);
   if (session_heap_ != nullptr) session_heap_->count_free(bin);
 }
 
@@ -123,7 +128,6 @@ void SessionState::free_elsewhere(const BlockRef& found, bool of_session) noexce
   if (hint.load_relaxed() == 0) hint.store_release(1);
   const bool large = found.carving.kind == region::Carving::Kind::kLarge;
   if (of_session || (!large && found.span.head.state != region::SpanState::kOrphan)) return;
-  const std::lock_guard lock(mutex_);
   parts_.channel->post(p::FreedElsewhere{found.span.first});
 }
 
@@ -199,8 +203,8 @@ Expected<void*> SessionState::take_offered(Handle handle, bool only_own) noexcep
 
 std::vector<Handle> SessionState::offers() {
   std::vector<Handle> out;
-  if (life_error() != Errc::kOk) return out;
-  const std::lock_guard lock(mutex_);
+  auto lock = lock_open();
+  if (!lock) return out;
   if (!open_window_locked(view_.header().high_water_granules.load_acquire())) return out;
   const std::uint64_t window = window_granules_.load_relaxed();
   for (std::uint64_t granule = 0; granule < window;) {
@@ -237,11 +241,7 @@ Expected<Handle> SessionState::publish(std::string_view name, void* block) {
   p::Publish body;
   body.handle = handle->bits();
   p::set_text(body.name, name);
-  auto published = [&]() -> Expected<p::Body> {
-    const std::lock_guard lock(mutex_);
-    if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
-    return request(body);
-  }();
+  auto published = request(body);
   if (!published) {
     // As before, unless the daemon kept it and only its answer came too late. A daemon that has not
     // read the request as yet must find no offer.
@@ -255,15 +255,17 @@ Expected<FoundBlock> SessionState::find(std::string_view name) {
   if (!p::is_valid_name(name, region::kNameBytes)) return Error(Errc::kBadName, std::string(name));
   p::Find body;
   p::set_text(body.name, name);
-  auto answer = [&]() -> Expected<p::Body> {
-    const std::lock_guard lock(mutex_);
-    if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
-    return request(body);
-  }();
-  if (!answer) return answer.error();
-  const auto* const found = std::get_if<p::Found>(&*answer);
-  if (found == nullptr) return Error(Errc::kBadMessage);
-  const Handle handle = Handle::from_bits(found->handle);
+  Handle handle;
+  {
+    auto lock = lock_open();
+    if (!lock) return lock.error();
+    auto answer = request_locked(body);
+    if (!answer) return answer.error();
+    const auto* const found = std::get_if<p::Found>(&*answer);
+    if (found == nullptr) return Error(Errc::kBadMessage);
+    handle = Handle::from_bits(found->handle);
+    ++pins_[handle];
+  }
   auto address = resolve(handle);
   if (!address) {
     (void)unpin(handle);
@@ -273,9 +275,13 @@ Expected<FoundBlock> SessionState::find(std::string_view name) {
 }
 
 Expected<void> SessionState::unpin(Handle handle) {
-  const std::lock_guard lock(mutex_);
-  if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
-  auto answer = request(p::Unpin{handle.bits()});
+  auto lock = lock_open();
+  if (!lock) return lock.error();
+  const auto pin = pins_.find(handle);
+  if (pin == pins_.end()) return Error(Errc::kNameUnknown, "this session has not found the block");
+  if (--pin->second > 0) return {};
+  pins_.erase(pin);
+  auto answer = request_locked(p::Unpin{handle.bits()});
   if (!answer) return answer.error();
   return {};
 }
@@ -285,8 +291,6 @@ Expected<void> SessionState::unpublish(std::string_view name, Handle handle) {
   p::Unpublish body;
   body.handle = handle.bits();
   p::set_text(body.name, name);
-  const std::lock_guard lock(mutex_);
-  if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
   auto answer = request(body);
   if (!answer) return answer.error();
   return {};

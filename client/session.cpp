@@ -51,7 +51,8 @@ enum WelcomeFile : std::uint8_t { kDirectoryFile, kLedgerFile, kDataFile, kPrese
 
 Expected<std::shared_ptr<detail::SessionState>> open_session(
     const ConnectOptions& options, const std::vector<std::filesystem::path>& sockets) {
-  auto socket = connect_to_daemon(sockets);
+  const auto deadline = std::chrono::steady_clock::now() + options.deadline;
+  auto socket = connect_to_daemon(sockets, deadline);
   if (!socket) return socket.error();
   auto channel = std::make_unique<SocketChannel>(std::move(*socket));
   protocol::Hello hello;
@@ -59,7 +60,7 @@ Expected<std::shared_ptr<detail::SessionState>> open_session(
   protocol::set_text(hello.region, options.region);
   protocol::set_text(hello.label,
                      options.label.empty() ? program_invocation_short_name : options.label);
-  auto greeting = channel->greet(hello, std::chrono::steady_clock::now() + options.deadline);
+  auto greeting = channel->greet(hello, deadline);
   if (!greeting) return greeting.error();
   detail::SessionState::Parts parts;
   parts.welcome = greeting->welcome;

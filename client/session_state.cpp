@@ -37,7 +37,7 @@ Expected<std::shared_ptr<SessionState>> SessionState::open(Parts parts) {
   if (!slot) return slot.error();
   state->slot_ = *slot;
   if (auto mapped = state->map_region(); !mapped) return mapped.error();
-  const std::lock_guard lock(state->mutex_);
+  const Lock lock(state->mutex_);
   auto heap = state->attach_heap_locked();
   if (!heap) return heap.error();
   state->session_heap_ = *heap;
@@ -45,7 +45,7 @@ Expected<std::shared_ptr<SessionState>> SessionState::open(Parts parts) {
 }
 
 Expected<void> SessionState::map_region() {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   if (auto mapped = presence_.map(parts_.presence); !mapped) return mapped.error();
   const std::uint64_t granules = parts_.welcome.granules;
   if (auto checked = parts_.files.check(granules); !checked) return checked.error();
@@ -75,11 +75,11 @@ SessionState::~SessionState() {
 }
 
 void SessionState::close() noexcept {
-  std::unique_lock lock(mutex_);
+  Lock lock(mutex_);
   if (life_.load_relaxed() != static_cast<std::uint32_t>(Life::kOpen)) return;
   life_.store_release(static_cast<std::uint32_t>(Life::kClosed));
   // No answer is needed: without it our counters only count as those of a killed session.
-  if (session_heap_ != nullptr) (void)request(p::Bye{});
+  if (session_heap_ != nullptr) (void)request_locked(p::Bye{});
   auto heaps = std::exchange(heaps_, {});
   const auto parked = std::exchange(parked_, {});
   ThreadHeap* const session_heap = std::exchange(session_heap_, nullptr);
@@ -115,6 +115,32 @@ void SessionState::become_forked() noexcept {
   parts_.presence.reset();
 }
 
+Expected<SessionState::Lock> SessionState::lock_open() {
+  Lock lock(mutex_, deadline());
+  if (!lock.owns_lock()) return Error(Errc::kDeadline, "other threads wait for the daemon");
+  if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
+  return lock;
+}
+
+Expected<p::Body> SessionState::request(const p::Body& body) {
+  auto lock = lock_open();
+  if (!lock) return lock.error();
+  return request_locked(body);
+}
+
+// What a request brought after its caller had given up: spans are kept, pins are let go.
+void SessionState::book_late_answers_locked() {
+  for (const p::Body& late : parts_.channel->take_late_answers()) {
+    if (const auto* granted = std::get_if<p::Granted>(&late); granted != nullptr) {
+      if (open_window_locked(granted->high_water_granules)) store_spares_locked(*granted);
+    } else if (const auto* found = std::get_if<p::Found>(&late); found != nullptr) {
+      if (!pins_.contains(Handle::from_bits(found->handle))) {
+        parts_.channel->post(p::Unpin{found->handle});
+      }
+    }
+  }
+}
+
 Errc SessionState::life_error() const noexcept {
   switch (static_cast<Life>(life_.load_acquire())) {
     case Life::kOpen: return Errc::kOk;
@@ -138,7 +164,7 @@ ThreadHeap* SessionState::this_threads_heap() noexcept {
 Expected<ThreadHeap*> SessionState::attach_heap_locked() {
   ThreadHeap* const heap = process::obtain_heap();
   if (heap == nullptr) return Error(Errc::kAddressSpace, "a thread's heap");
-  auto answer = request(p::AttachHeap{});
+  auto answer = request_locked(p::AttachHeap{});
   const auto* const attached = answer ? std::get_if<p::HeapAttached>(&*answer) : nullptr;
   if (attached == nullptr || attached->heap >= region::kHeapLimit) {
     process::recycle_heap(heap);
@@ -160,10 +186,11 @@ Expected<ThreadHeap*> SessionState::heap_for_this_thread() {
   if (process::thread_is_ending()) return nullptr;
   ThreadHeap* heap = nullptr;
   {
-    const std::lock_guard lock(mutex_);
-    if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
+    auto lock = lock_open();
+    if (!lock) return lock.error();
     if (parked_.empty()) {
       auto attached = attach_heap_locked();
+      heap_refused_.store_relaxed(attached ? 0 : 1);
       if (!attached) return attached.error();
       heap = *attached;
     } else {
@@ -176,7 +203,7 @@ Expected<ThreadHeap*> SessionState::heap_for_this_thread() {
 }
 
 void SessionState::park(ThreadHeap* heap) noexcept {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   parked_.push_back(heap);
 }
 
@@ -220,7 +247,8 @@ Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin) {
     if ((*heap)->drop_damaged(bin) > 0) continue;
     if ((*heap)->collect(bin)) continue;
     const region::SizeClass& size_class = region::kSizeClasses[bin];
-    const std::lock_guard lock(mutex_);
+    auto lock = lock_open();
+    if (!lock) return lock.error();
     auto first = take_span_locked(size_class.span_granules, words_of(size_class));
     if (!first) return first.error();
     (*heap)->carve(bin, *first, window_granules_.load_relaxed() * kGranuleBytes);
@@ -232,6 +260,7 @@ Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin) {
 Expected<std::uint32_t> SessionState::take_span_locked(std::uint32_t granules,
                                                        std::uint32_t words) {
   const SpareKind kind{granules, words};
+  book_late_answers_locked();
   if (spares_[kind].empty()) {
     // Each request asks for twice as much as the last, up to a limit; if that is refused, for one.
     std::uint32_t& batch = next_batch_[kind];
@@ -252,11 +281,7 @@ Expected<std::uint32_t> SessionState::take_span_locked(std::uint32_t granules,
 }
 
 Expected<p::Granted> SessionState::grant_locked(const p::GrantRequest& wanted) {
-  if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
-  auto answer = request(wanted);
-  for (const p::Granted& late : parts_.channel->take_late_grants()) {
-    if (open_window_locked(late.high_water_granules)) store_spares_locked(late);
-  }
+  auto answer = request_locked(wanted);
   if (!answer) return answer.error();
   const auto* const granted = std::get_if<p::Granted>(&*answer);
   const std::uint64_t total = std::uint64_t{wanted.granules} * wanted.count;
@@ -292,13 +317,14 @@ Expected<void> SessionState::open_window_locked(std::uint64_t granules) {
 
 bool SessionState::return_span_locked(std::uint32_t first) {
   // A span that cannot be returned now goes back when the session ends.
-  return static_cast<bool>(request(p::ReturnSpan{first}));
+  return static_cast<bool>(request_locked(p::ReturnSpan{first}));
 }
 
 std::size_t SessionState::trim() noexcept {
-  if (life_error() != Errc::kOk) return 0;
+  auto lock = lock_open();
+  if (!lock) return 0;
+  book_late_answers_locked();
   ThreadHeap* const mine = this_threads_heap();
-  const std::lock_guard lock(mutex_);
   std::vector<std::uint32_t> free_spans;
   if (mine != nullptr) mine->release_free_spans(free_spans);
   for (ThreadHeap* const heap : parked_) heap->release_free_spans(free_spans);

@@ -1,8 +1,9 @@
 // SessionState: the process's side of one session: mapping, heaps, spans, and the slow paths.
 //
 // Shared by all Session handles of the process. The fast paths (FastHeap) do not come here. One
-// mutex guards spans, windows, parked heaps and the channel; no loop here waits for a store of
-// another process. Split over three files: session_state.cpp (life, heaps, spans),
+// mutex guards spans, windows, parked heaps, pins and the channel; it may be held for as long as a
+// request takes, so that who wants it gives up at his own deadline. No loop here waits for a store
+// of another process. Split over three files: session_state.cpp (life, heaps, spans),
 // large_blocks.cpp and ownership.cpp.
 //
 // Invariants
@@ -83,8 +84,14 @@ class SessionState {
   /// The calling thread is about to end: its heap waits for the next thread.
   void park(ThreadHeap* heap) noexcept;
   // fork(): see process.cpp.
-  void lock_for_fork() { mutex_.lock(); }
-  void unlock_after_fork() { mutex_.unlock(); }
+  void lock_for_fork() {
+    mutex_.lock();
+    counters_mutex_.lock();
+  }
+  void unlock_after_fork() {
+    counters_mutex_.unlock();
+    mutex_.unlock();
+  }
   void become_forked() noexcept;
 
  private:
@@ -98,9 +105,14 @@ class SessionState {
   [[nodiscard]] platform::Deadline deadline() const noexcept {
     return std::chrono::steady_clock::now() + parts_.deadline;
   }
-  [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body) {
+  using Lock = std::unique_lock<std::timed_mutex>;
+  /// Holds mutex_ of an open session: kDeadline if others hold it too long, kClosed, kForked.
+  [[nodiscard]] Expected<Lock> lock_open();
+  [[nodiscard]] Expected<protocol::Body> request_locked(const protocol::Body& body) {
     return parts_.channel->request(body, deadline());
   }
+  [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body);
+  void book_late_answers_locked();
 
   // Heaps; mutex_ held where the name ends in _locked.
   [[nodiscard]] ThreadHeap* this_threads_heap() noexcept;
@@ -117,6 +129,8 @@ class SessionState {
 
   // Large blocks.
   [[nodiscard]] Expected<void*> allocate_large(std::uint64_t size_bytes, std::size_t alignment);
+  [[nodiscard]] Expected<std::uint32_t> take_large_span_locked(std::uint32_t granules,
+                                                               std::uint32_t align_granules);
   [[nodiscard]] std::uint32_t find_cached_large_locked(std::uint64_t granules,
                                                        std::uint64_t align_granules);
   void collect_large_locked();
@@ -136,15 +150,17 @@ class SessionState {
 
   Parts parts_;
   std::uint32_t id_;
-  std::size_t slot_ = kMaxSessionsPerProcess;  // none as yet
-  detail::Atomic<std::uint32_t> life_{};  // a Life
-  std::mutex mutex_;
+  std::size_t slot_ = kMaxSessionsPerProcess;     // none as yet
+  detail::Atomic<std::uint32_t> life_{};          // a Life
+  detail::Atomic<std::uint32_t> heap_refused_{};  // the latest thread that wanted a heap got none
+  std::timed_mutex mutex_;
+  std::mutex counters_mutex_;  // of session_heap_'s counters; taken last
   region::RegionMapping mapping_;
   region::RegionView view_;
   detail::Atomic<std::uint64_t> window_granules_{};
   SpanCell* cells_ = nullptr;
   Presence presence_;
-  // Counts what happens under mutex_ or in threads without a heap; has no blocks.
+  // Counts large blocks, and what threads without a heap free; has no blocks.
   ThreadHeap* session_heap_ = nullptr;
   std::vector<ThreadHeap*> heaps_;
   std::vector<ThreadHeap*> parked_;
@@ -158,6 +174,7 @@ class SessionState {
   std::map<std::uint32_t, LargeSpan> large_;                 // by first granule
   std::multimap<std::uint32_t, std::uint32_t> large_cache_;  // granules -> first
   std::uint64_t large_cache_bytes_ = 0;
+  std::map<Handle, std::uint32_t> pins_;  // the daemon counts one a session, this counts finds
 };
 
 }  // namespace allot::detail

@@ -43,10 +43,11 @@ std::vector<std::filesystem::path> socket_candidates(const std::filesystem::path
 }
 
 Expected<platform::Descriptor> connect_to_daemon(
-    const std::vector<std::filesystem::path>& candidates) {
+    const std::vector<std::filesystem::path>& candidates, platform::Deadline deadline) {
   std::string looked;
   for (const auto& path : candidates) {
-    auto socket = platform::connect_seqpacket(path);
+    auto socket = platform::connect_seqpacket(path, deadline);
+    if (!socket && socket.error() == Errc::kDeadline) return socket;
     if (socket && server_is_trusted(*socket, path)) return socket;
     looked += (looked.empty() ? "" : ", ") + path.native() + " (" +
               (socket ? "its server runs under another user" : socket.error().code.message()) + ")";
@@ -56,10 +57,14 @@ Expected<platform::Descriptor> connect_to_daemon(
                                     "--runtime-dir DIR, and set ALLOT_RUNTIME_DIR=DIR");
 }
 
-Expected<void> SocketChannel::send(const p::Message& message) {
-  auto sent = platform::send_message(socket_, p::encode(message));
-  if (!sent) return gone(sent.error());
-  return {};
+Expected<void> SocketChannel::send(const p::Message& message, platform::Deadline deadline) {
+  for (;;) {
+    auto sent = platform::send_message(socket_, p::encode(message));
+    if (sent) return {};
+    if (sent.error().code != std::errc::resource_unavailable_try_again) return gone(sent.error());
+    // The daemon has not read what lies before this.
+    if (auto ready = platform::wait_writable(socket_, deadline); !ready) return ready.error();
+  }
 }
 
 Expected<SocketChannel::Answer> SocketChannel::receive(platform::Deadline deadline) {
@@ -84,12 +89,12 @@ Expected<SocketChannel::Answer> SocketChannel::receive(platform::Deadline deadli
 Expected<SocketChannel::Greeting> SocketChannel::greet(const p::Hello& hello,
                                                        platform::Deadline deadline) {
   const std::uint64_t request = next_request_++;
-  if (auto sent = send({request, hello}); !sent) return sent.error();
+  if (auto sent = send({request, hello}, deadline); !sent) return sent.error();
   for (;;) {
     auto answer = receive(deadline);
     if (!answer) return answer.error();
     if (const auto* challenge = std::get_if<p::Challenge>(&answer->message.body)) {
-      if (auto sent = send({request, p::ChallengeAnswer{challenge->nonce}}); !sent) {
+      if (auto sent = send({request, p::ChallengeAnswer{challenge->nonce}}, deadline); !sent) {
         return sent.error();
       }
       continue;
@@ -112,15 +117,13 @@ Expected<SocketChannel::Greeting> SocketChannel::greet(const p::Hello& hello,
 Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline deadline) {
   if (!socket_) return Error(Errc::kDaemonGone);
   const std::uint64_t request = next_request_++;
-  if (auto sent = send({request, body}); !sent) return sent.error();
+  if (auto sent = send({request, body}, deadline); !sent) return sent.error();
   for (;;) {
     auto answer = receive(deadline);
     if (!answer) return answer.error();
     if (answer->message.request != request) {
-      // The answer to an earlier request whose caller's deadline had passed: book what it gives.
-      if (const auto* granted = std::get_if<p::Granted>(&answer->message.body)) {
-        late_grants_.push_back(*granted);
-      }
+      // To an earlier request whose caller's deadline had passed, or to a post().
+      late_answers_.push_back(answer->message.body);
       continue;
     }
     if (const auto* failure = std::get_if<p::Failure>(&answer->message.body)) {
@@ -135,8 +138,13 @@ void SocketChannel::post(const p::Body& body) {
   if (socket_) (void)platform::send_message(socket_, p::encode({0, body}));
 }
 
-std::vector<p::Granted> SocketChannel::take_late_grants() {
-  return std::exchange(late_grants_, {});
+std::vector<p::Body> SocketChannel::take_late_answers() {
+  while (socket_) {
+    auto answer = receive(platform::Deadline::min());
+    if (!answer) break;
+    late_answers_.push_back(answer->message.body);
+  }
+  return std::exchange(late_answers_, {});
 }
 
 }  // namespace allot

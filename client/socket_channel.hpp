@@ -9,10 +9,10 @@
 
 namespace allot {
 
-/// Connects to the first of `candidates` that answers and checks that its server is the owner of
+/// Connects to the first of `candidates` that answers before `deadline` and checks that its server is the owner of
 /// the socket's file, root or this user. kNoDaemon names every place where it looked.
 [[nodiscard]] Expected<platform::Descriptor> connect_to_daemon(
-    const std::vector<std::filesystem::path>& candidates);
+    const std::vector<std::filesystem::path>& candidates, platform::Deadline deadline);
 
 /// The socket paths to try for `option` (ConnectOptions::socket_path).
 [[nodiscard]] std::vector<std::filesystem::path> socket_candidates(
@@ -33,7 +33,7 @@ class SocketChannel final : public Channel {
   [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body,
                                                  platform::Deadline deadline) override;
   void post(const protocol::Body& body) override;
-  [[nodiscard]] std::vector<protocol::Granted> take_late_grants() override;
+  [[nodiscard]] std::vector<protocol::Body> take_late_answers() override;
   void abandon() noexcept override { socket_.reset(); }
 
  private:
@@ -41,12 +41,12 @@ class SocketChannel final : public Channel {
     protocol::Message message;
     platform::Received received;
   };
-  [[nodiscard]] Expected<void> send(const protocol::Message& message);
+  [[nodiscard]] Expected<void> send(const protocol::Message& message, platform::Deadline deadline);
   [[nodiscard]] Expected<Answer> receive(platform::Deadline deadline);
 
   platform::Descriptor socket_;
   std::uint64_t next_request_ = 1;
-  std::vector<protocol::Granted> late_grants_;
+  std::vector<protocol::Body> late_answers_;
 };
 
 }  // namespace allot

@@ -43,7 +43,7 @@ bool CommitQueue::run_slice(Job& job, Expected<void>& result) {
       pending_bytes_ -= bytes_left(pending, job.range, job.done_bytes);
       return true;
     }
-    budget -= slice.length_bytes;
+    budget -= std::min(budget, std::max(slice.length_bytes, kLeastCostBytes));
     pending_bytes_ -= slice.length_bytes;
     job.done_bytes += slice.length_bytes;
     if (job.done_bytes == pending.ranges[job.range].length_bytes) {

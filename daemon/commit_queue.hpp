@@ -27,6 +27,8 @@ namespace allot::daemon {
 class CommitQueue {
  public:
   static constexpr std::uint64_t kSliceBytes = std::uint64_t{1} << 20;
+  // What a system call for a range takes off a slice even if the range is shorter.
+  static constexpr std::uint64_t kLeastCostBytes = std::uint64_t{16} << 10;
 
   struct Actions {
     std::function<Expected<void>(const core::RegionCore&, const core::FileRange&)> commit;

@@ -2,16 +2,14 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <string_view>
 #include <utility>
-
-#include <boost/asio/local/stream_protocol.hpp>
 
 #include "daemon/log.hpp"
 #include "shared/platform/seqpacket.hpp"
@@ -27,23 +25,21 @@ constexpr int kBacklog = 4096;
 mode_t socket_mode() { return ::geteuid() == 0 ? 0660 : 0600; }
 
 Expected<platform::Descriptor> listen_stream(const std::filesystem::path& path, mode_t mode) {
-  using Protocol = boost::asio::local::stream_protocol;
-  boost::asio::io_context unused;
-  if (path.native().size() >= sizeof(sockaddr_un::sun_path)) {
-    return Error(Errc::kBadArgument, "socket path '" + path.native() + "' is too long");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string& text = path.native();
+  if (text.size() >= sizeof(address.sun_path)) {
+    return Error(Errc::kBadArgument, "socket path '" + text + "' is too long");
   }
-  const Protocol::endpoint endpoint(path.native());
+  std::memcpy(&address.sun_path[0], text.data(), text.size());
   platform::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return platform::system_error("socket");
-  if (::bind(socket.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
-    return platform::system_error("bind(" + path.native() + ")");
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return platform::system_error("bind(" + text + ")");
   }
-  if (::chmod(path.c_str(), mode) != 0) {
-    return platform::system_error("chmod(" + path.native() + ")");
-  }
-  if (::listen(socket.get(), kBacklog) != 0) {
-    return platform::system_error("listen(" + path.native() + ")");
-  }
+  // Between bind and chmod nobody can connect: the socket does not listen yet.
+  if (::chmod(path.c_str(), mode) != 0) return platform::system_error("chmod(" + text + ")");
+  if (::listen(socket.get(), kBacklog) != 0) return platform::system_error("listen(" + text + ")");
   return socket;
 }
 

@@ -66,15 +66,51 @@ void take_control_data(msghdr& header, std::size_t limit, Received& received) {
   }
 }
 
+// From now to `deadline`, rounded up, at most `most`; not negative.
+std::chrono::milliseconds time_left(Deadline deadline, std::chrono::milliseconds most) {
+  const auto now = std::chrono::steady_clock::now();
+  if (deadline <= now) return {};
+  if (deadline - now >= most) return most;
+  return std::chrono::ceil<std::chrono::milliseconds>(deadline - now);
+}
+
+constexpr std::chrono::milliseconds kLongWait{1'000'000'000};
+
+Expected<void> wait_for(const Descriptor& socket, short events, Deadline deadline) {
+  for (;;) {
+    pollfd entry{socket.get(), events, 0};
+    const int ready = ::poll(&entry, 1, static_cast<int>(time_left(deadline, kLongWait).count()));
+    if (ready > 0) return {};
+    if (ready == 0) return Error(Errc::kDeadline);
+    if (errno != EINTR) return system_error("poll");
+  }
+}
+
+// How long connect() may wait for room in the other's queue.
+Expected<void> limit_connect(const Descriptor& socket, Deadline deadline) {
+  if (deadline == Deadline::max()) return {};
+  // 0 would mean no limit.
+  const auto left = std::max(time_left(deadline, kLongWait), std::chrono::milliseconds(1));
+  timeval limit{};
+  limit.tv_sec = left.count() / 1000;
+  limit.tv_usec = left.count() % 1000 * 1000;
+  if (::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0) {
+    return system_error("SO_SNDTIMEO");
+  }
+  return {};
+}
+
 }  // namespace
 
-Expected<Descriptor> connect_seqpacket(const std::filesystem::path& path) {
+Expected<Descriptor> connect_seqpacket(const std::filesystem::path& path, Deadline deadline) {
   auto address = unix_address(path);
   if (!address) return address.error();
   auto socket = make_socket();
   if (!socket) return socket;
+  if (auto limited = limit_connect(*socket, deadline); !limited) return limited.error();
   while (::connect(socket->get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) !=
          0) {
+    if (errno == EAGAIN) return Error(Errc::kDeadline, path.native());
     if (errno != EINTR) return system_error("connect(" + path.native() + ")");
   }
   return socket;
@@ -183,16 +219,11 @@ Expected<Received> receive_message(const Descriptor& socket, std::span<std::byte
 }
 
 Expected<void> wait_readable(const Descriptor& socket, Deadline deadline) {
-  for (;;) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    const int timeout = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1'000'000'000));
-    pollfd entry{socket.get(), POLLIN, 0};
-    const int ready = ::poll(&entry, 1, timeout);
-    if (ready > 0) return {};
-    if (ready == 0) return Error(Errc::kDeadline);
-    if (errno != EINTR) return system_error("poll");
-  }
+  return wait_for(socket, POLLIN, deadline);
+}
+
+Expected<void> wait_writable(const Descriptor& socket, Deadline deadline) {
+  return wait_for(socket, POLLOUT, deadline);
 }
 
 }  // namespace allot::platform

@@ -28,8 +28,12 @@ struct PeerCredentials {
   gid_t gid = 0;
 };
 
-/// Connects to a listening socket at `path`. The system's error if there is none.
-[[nodiscard]] Expected<Descriptor> connect_seqpacket(const std::filesystem::path& path);
+using Deadline = std::chrono::steady_clock::time_point;
+
+/// Connects to a listening socket at `path`. The system's error if there is none; Errc::kDeadline
+/// if its queue of connections is still full at `deadline`.
+[[nodiscard]] Expected<Descriptor> connect_seqpacket(const std::filesystem::path& path,
+                                                     Deadline deadline = Deadline::max());
 
 /// Makes a listening socket at `path` (which must not exist) with `mode`.
 [[nodiscard]] Expected<Descriptor> listen_seqpacket(const std::filesystem::path& path, mode_t mode,
@@ -75,9 +79,8 @@ enum class Descriptors : std::uint8_t { kAccept, kRefuse };
                                                  std::span<std::byte> buffer,
                                                  Descriptors descriptors);
 
-using Deadline = std::chrono::steady_clock::time_point;
-
-/// Waits until `socket` can be read. Errc::kDeadline when `deadline` passes first.
+/// Waits until `socket` can be read, or written. Errc::kDeadline when `deadline` passes first.
 [[nodiscard]] Expected<void> wait_readable(const Descriptor& socket, Deadline deadline);
+[[nodiscard]] Expected<void> wait_writable(const Descriptor& socket, Deadline deadline);
 
 }  // namespace allot::platform

@@ -114,7 +114,7 @@ struct CarveWord {
 
 template <class T>
 inline constexpr bool kIsShareable =
-    std::is_standard_layout_v<T> && std::has_unique_object_representations_v<T>;
+    std::is_standard_layout_v<T>&& std::has_unique_object_representations_v<T>;
 
 static_assert(kIsShareable<DirectoryHeader> && sizeof(DirectoryHeader) == 4096);
 static_assert(offsetof(DirectoryHeader, fingerprint) == 8);
@@ -172,8 +172,8 @@ struct FileLayout {
            kGranuleBytes * kGranuleBytes;
   }
   [[nodiscard]] constexpr std::uint64_t directory_bytes() const noexcept {
-    return kDescriptorsOffset + (granules * sizeof(std::uint64_t) + kGranuleBytes - 1) /
-                                    kGranuleBytes * kGranuleBytes;
+    return kDescriptorsOffset +
+           (granules * sizeof(std::uint64_t) + kGranuleBytes - 1) / kGranuleBytes * kGranuleBytes;
   }
   [[nodiscard]] constexpr std::uint64_t ledger_bytes() const noexcept {
     return words_offset() + granules * kWordsPerGranule * sizeof(std::uint32_t);

@@ -28,9 +28,9 @@ std::uint64_t file_bytes(const platform::Descriptor& file) noexcept {
 
 Expected<RegionFiles> RegionFiles::create(const std::string& name, std::uint64_t granules) {
   if (granules < kMinGranules || granules > kMaxGranules) {
-    return Error(Errc::kBadArgument,
-                 "a region has " + std::to_string(kMinGranules * kGranuleBytes) + " to " +
-                     std::to_string(kMaxGranules * kGranuleBytes) + " bytes");
+    return Error(Errc::kBadArgument, "a region has " +
+                                         std::to_string(kMinGranules * kGranuleBytes) + " to " +
+                                         std::to_string(kMaxGranules * kGranuleBytes) + " bytes");
   }
   const FileLayout layout{granules};
   RegionFiles files;
@@ -47,8 +47,7 @@ Expected<RegionFiles> RegionFiles::create(const std::string& name, std::uint64_t
   if (auto made = make(files.ledger, "ledger", layout.ledger_bytes()); !made) return made.error();
   if (auto made = make(files.data, "data", layout.data_bytes()); !made) return made.error();
   // The fixed tables are touched all over; a later touch must not fail.
-  if (auto committed =
-          platform::commit_range(files.directory, 0, FileLayout::kDescriptorsOffset);
+  if (auto committed = platform::commit_range(files.directory, 0, FileLayout::kDescriptorsOffset);
       !committed) {
     return committed.error();
   }
@@ -90,8 +89,8 @@ Expected<RegionMapping> RegionMapping::map(const RegionFiles& files, std::uint64
        {FileLayout::kDescriptorsOffset, layout.directory_bytes() - FileLayout::kDescriptorsOffset,
         kGranuleBytes, 0, directory_access}},
       {&out.heap_ledgers_,
-       {FileLayout::kHeapLedgersOffset, FileLayout::kSpanLedgersOffset,
-        kGranuleBytes, 0, ledger_access}},
+       {FileLayout::kHeapLedgersOffset, FileLayout::kSpanLedgersOffset, kGranuleBytes, 0,
+        ledger_access}},
       {&out.span_ledgers_,
        {FileLayout::kSpanLedgersOffset, layout.words_offset() - FileLayout::kSpanLedgersOffset,
         kGranuleBytes, 0, ledger_access}},
@@ -100,9 +99,9 @@ Expected<RegionMapping> RegionMapping::map(const RegionFiles& files, std::uint64
         ledger_access}},
   };
   if (role == Role::kClient) {
-    parts.push_back({&out.data_,
-                     {0, layout.data_bytes(), kGranuleBytes, kDataAlignmentBytes,
-                      Window::Access::kReadWrite}});
+    parts.push_back(
+        {&out.data_,
+         {0, layout.data_bytes(), kGranuleBytes, kDataAlignmentBytes, Window::Access::kReadWrite}});
   }
   for (const Part& part : parts) {
     auto window = Window::reserve(part.options);

@@ -37,8 +37,8 @@ class RegionMapping {
   /// Reserves address space and maps the fixed tables; opens nothing else yet. kDaemon writes
   /// directory and ledger; kClient reads the directory, writes ledger and data; kReader only reads
   /// directory and ledger.
-  [[nodiscard]] static Expected<RegionMapping> map(const RegionFiles& files,
-                                                   std::uint64_t granules, Role role);
+  [[nodiscard]] static Expected<RegionMapping> map(const RegionFiles& files, std::uint64_t granules,
+                                                   Role role);
 
   /// Opens the windows to `granules`, or somewhat further so that few mappings are made.
   /// Errc::kAddressSpace if this process has not enough.

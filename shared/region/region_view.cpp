@@ -53,8 +53,7 @@ Carving RegionView::carving_of(const SpanRef& span) const noexcept {
       out.block_count = size_class.block_count;
       return out;
     }
-    default:
-      break;
+    default: break;
   }
   out.kind = Carving::Kind::kInvalid;
   return out;

@@ -81,9 +81,9 @@ class RegionView {
     return reinterpret_cast<SpanLedger*>(bases_.span_ledgers)[granule];
   }
   /// Own word `index` of the span that begins at granule `first`.
-  [[nodiscard]] Atomic<std::uint32_t>& word(std::uint64_t first, std::uint64_t index) const noexcept {
-    return reinterpret_cast<Atomic<std::uint32_t>*>(
-        bases_.words)[first * kWordsPerGranule + index];
+  [[nodiscard]] Atomic<std::uint32_t>& word(std::uint64_t first,
+                                            std::uint64_t index) const noexcept {
+    return reinterpret_cast<Atomic<std::uint32_t>*>(bases_.words)[first * kWordsPerGranule + index];
   }
 
   [[nodiscard]] std::uint64_t granules() const noexcept { return granules_; }

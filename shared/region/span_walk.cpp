@@ -8,6 +8,8 @@ namespace {
 
 // What finding a span costs beside its words, in words.
 constexpr std::uint64_t kSpanCost = 64;
+// The same for a descriptor that makes no sense: the sink may have to ask the daemon's core.
+constexpr std::uint64_t kSuspectCost = 1024;
 constexpr std::uint64_t kDescriptorBits = 60;
 
 constexpr std::uint64_t spend(std::uint64_t budget, std::uint64_t cost) noexcept {
@@ -71,6 +73,7 @@ void SpanWalk::read_head(std::uint64_t& budget_words) {
     const SpanDescriptor head = SpanDescriptor::decode(bits);
     if (!head.is_head() || !is_sound_head(head, bits, granule_, limit_)) {
       report_descriptor(bits);
+      budget_words = spend(budget_words, kSuspectCost);
       ++granule_;
       continue;
     }

@@ -88,6 +88,17 @@ TEST(PeerIdentity, UnknownFallbackIsWrongUsage) {
             2);
 }
 
+TEST(PeerIdentity, PeerOfAnotherPidNamespaceIsRefusedWithTheReason) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can make a pid namespace";
+  const DaemonProcess daemon(ALLOT_ALLOTD_PATH,
+                             {.wrapper = {"/usr/bin/unshare", "--pid", "--fork", "--kill-child"}});
+  RawClient client(daemon.client_socket());
+  const auto refused = client.receive();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->errc(), Errc::kOtherPidNamespace);
+  EXPECT_FALSE(client.receive().has_value());
+}
+
 std::optional<std::ptrdiff_t> open_descriptors(pid_t pid) {
   const std::filesystem::path path = "/proc/" + std::to_string(pid) + "/fd";
   if (::access(path.c_str(), R_OK) != 0) return std::nullopt;

@@ -13,7 +13,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -130,8 +129,8 @@ class CoreDump : public WindowCommit {
       const rlimit no_limit{RLIM_INFINITY, RLIM_INFINITY};
       if (::setrlimit(RLIMIT_CORE, &no_limit) != 0) return kSkipped;
       ::prctl(PR_SET_DUMPABLE, 1);
-      // Every kind of mapping, shared and of files too.
-      std::ofstream("/proc/self/coredump_filter") << "0x7f";
+      // Every kind of mapping, shared ones of files too; but not the program's own text.
+      std::ofstream("/proc/self/coredump_filter") << "0x7b";
       prepare();
       std::abort();
     });
@@ -141,11 +140,12 @@ class CoreDump : public WindowCommit {
   [[nodiscard]] bool core_contains(std::string_view text) const {
     std::vector<char> core;
     for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
-      std::ifstream file(entry.path(), std::ios::binary);
-      core.assign(std::istreambuf_iterator<char>(file), {});
+      core.resize(entry.file_size());
+      std::ifstream(entry.path(), std::ios::binary)
+          .read(core.data(), static_cast<std::streamsize>(core.size()));
       std::filesystem::remove(entry.path());
     }
-    return std::search(core.begin(), core.end(), text.begin(), text.end()) != core.end();
+    return std::string_view(core.data(), core.size()).find(text) != std::string_view::npos;
   }
 
   test::TempDir directory_;

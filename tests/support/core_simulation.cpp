@@ -159,7 +159,7 @@ void CoreSimulation::hear_of_death(Client& client) {
     return;
   }
   if (client.running || client.reported_gone) return;
-  
+
   core::Service::image_gone({core_, client.session, client.incarnation});
   client.reported_gone = true;
   session.state = SessionState::kDraining;

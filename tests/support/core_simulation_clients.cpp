@@ -49,7 +49,8 @@ void CoreSimulation::connect() {
   client->incarnation = welcome.incarnation;
   EXPECT_FALSE(oracle_.sessions().contains(welcome.session)) << "I4: id in use";
   EXPECT_FALSE(oracle_.names_session(welcome.session)) << "I4: id reused too early";
-  oracle_.sessions()[welcome.session] = {welcome.incarnation, client->uid, region::SessionState::kLive};
+  oracle_.sessions()[welcome.session] = {welcome.incarnation, client->uid,
+                                         region::SessionState::kLive};
   clients_.push_back(std::move(client));
 }
 

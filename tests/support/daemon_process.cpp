@@ -169,8 +169,12 @@ DaemonProcess::DaemonProcess(const std::string& program, const Options& options)
     : runtime_dir_(options.runtime_dir.value_or(scratch_.path() / "run")),
       notify_(bind_datagram(scratch_.path() / "notify")) {
   write_file(scratch_.path() / "allotd.toml", options.config);
-  std::vector<std::string> arguments = {program, "--runtime-dir", runtime_dir_.native(), "--config",
-                                        (scratch_.path() / "allotd.toml").native()};
+  std::vector<std::string> arguments = options.wrapper;
+  for (const std::string& one :
+       {program, std::string("--runtime-dir"), runtime_dir_.native(), std::string("--config"),
+        (scratch_.path() / "allotd.toml").native()}) {
+    arguments.push_back(one);
+  }
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
   child_ = ChildProcess(spawn(arguments, [&] {
     redirect(STDERR_FILENO, scratch_.path() / "log");

@@ -76,6 +76,7 @@ class DaemonProcess {
  public:
   struct Options {
     std::string config{};                                            // text of allotd.toml
+    std::vector<std::string> wrapper{};                              // a program that runs allotd
     std::vector<std::string> arguments{};                            // more options
     std::vector<std::pair<std::string, int>> sockets{};              // activation: name, fd
     std::vector<std::pair<std::string, std::string>> environment{};  // added to ours

@@ -40,6 +40,15 @@ constexpr int kEventMilliseconds = 10'000;
   ::_exit(body());
 }
 
+pid_t start_child(const std::function<int()>& body) {
+  const pid_t parent = ::getpid();
+  (void)std::fflush(nullptr);
+  const pid_t pid = ::fork();
+  if (pid < 0) give_up("fork");
+  if (pid == 0) run_child(body, parent);
+  return pid;
+}
+
 bool wait_event(const platform::Descriptor& reader) {
   pollfd entry{reader.get(), POLLIN, 0};
   int ready = 0;
@@ -50,13 +59,7 @@ bool wait_event(const platform::Descriptor& reader) {
 
 }  // namespace
 
-ForkedChild::ForkedChild(const std::function<int()>& body) {
-  const pid_t parent = ::getpid();
-  (void)std::fflush(nullptr);
-  pid_ = ::fork();
-  if (pid_ < 0) give_up("fork");
-  if (pid_ == 0) run_child(body, parent);
-}
+ForkedChild::ForkedChild(const std::function<int()>& body) : pid_(start_child(body)) {}
 
 ForkedChild::~ForkedChild() {
   if (pid_ > 0) kill();

@@ -70,19 +70,28 @@ TEST_F(CommitQueueTest, SmallJobIsDoneInTheTurnThatAsked) {
 }
 
 TEST_F(CommitQueueTest, OneTurnCommitsAtMostOneSlice) {
+  constexpr std::uint64_t kFirst = kMiB - CommitQueue::kLeastCostBytes;
   queue_.add(job(1, {8, 2 * kMiB}));
-  EXPECT_THAT(events_, ElementsAre("0+8", "100+1048568"));
-  EXPECT_EQ(queue_.pending_bytes(), 2 * kMiB - (kMiB - 8));
+  EXPECT_THAT(events_, ElementsAre("0+8", "100+" + std::to_string(kFirst)));
+  EXPECT_EQ(queue_.pending_bytes(), 2 * kMiB - kFirst);
   EXPECT_EQ(queue_.pending_of(1), 1U);
   EXPECT_EQ(queue_.pending_of(2), 0U);
   events_.clear();
   EXPECT_EQ(context_.poll_one(), 1U);
-  EXPECT_THAT(events_, ElementsAre("100+1048576"));  // goes on at 100 MiB and 1048568 bytes
+  EXPECT_THAT(events_, ElementsAre("100+1048576"));  // goes on where the first slice ended
   events_.clear();
   EXPECT_EQ(context_.poll_one(), 1U);
-  EXPECT_THAT(events_, ElementsAre("101+8", "open 1", "done 1"));
+  EXPECT_THAT(events_, ElementsAre("101+16384", "open 1", "done 1"));
   EXPECT_EQ(queue_.pending_bytes(), 0U);
   EXPECT_EQ(context_.poll_one(), 0U);
+}
+
+TEST_F(CommitQueueTest, OneTurnMakesABoundedNumberOfCalls) {
+  queue_.add(job(1, std::vector<std::uint64_t>(1000, 1)));
+  EXPECT_EQ(commits_, 64);
+  context_.poll_one();
+  EXPECT_EQ(commits_, 128);
+  EXPECT_EQ(queue_.pending_bytes(), 1000U - 128U);
 }
 
 TEST_F(CommitQueueTest, LargeJobHoldsUpNobody) {

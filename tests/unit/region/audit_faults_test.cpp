@@ -71,8 +71,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(AuditFaults, NamesLiveWordInUncarvedSpan) {
   AuditedRegion place;
   // Its own session may be about to carve a large block: that is word 0, and no flag is set.
-  for (const std::uint32_t word : {test::owned_word(place.b, 3),
-                                   test::owned_word(place.a, 3, OwnWord::kExposed)}) {
+  for (const std::uint32_t word :
+       {test::owned_word(place.b, 3), test::owned_word(place.a, 3, OwnWord::kExposed)}) {
     place.region.word(place.empty).store_relaxed(word);
     expect_only(place.audit(), {Fault::kWordBeyondBlocks, place.empty, 0, word, 0});
   }
