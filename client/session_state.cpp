@@ -20,6 +20,17 @@ constexpr std::uint32_t kMaxBatchGranules = 256;
 // Own words that any one-granule span is granted with, so that spare spans serve many classes.
 constexpr std::uint32_t kUsualWords = region::kDefaultWords;
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ALLOT_LOCK_CLOCK std::chrono::system_clock  // clang 14 knows no pthread_mutex_clocklock
+#endif
+#endif
+#ifndef ALLOT_LOCK_CLOCK
+#define ALLOT_LOCK_CLOCK std::chrono::steady_clock
+#endif
+
+auto lock_deadline(std::chrono::milliseconds wait) { return ALLOT_LOCK_CLOCK::now() + wait; }
+
 std::uint32_t words_of(const region::SizeClass& size_class) noexcept {
   const std::uint32_t units =
       (size_class.block_count + region::kWordsPerUnit - 1) / region::kWordsPerUnit;
@@ -116,7 +127,7 @@ void SessionState::become_forked() noexcept {
 }
 
 Expected<SessionState::Lock> SessionState::lock_open() {
-  Lock lock(mutex_, deadline());
+  Lock lock(mutex_, lock_deadline(parts_.deadline));
   if (!lock.owns_lock()) return Error(Errc::kDeadline, "other threads wait for the daemon");
   if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
   return lock;

@@ -15,8 +15,6 @@ using region::SessionState;
 namespace {
 
 constexpr std::uint32_t kTag = 9;
-constexpr std::uint32_t kOffered = OwnWord::kOffered;
-constexpr std::uint32_t kExposed = OwnWord::kExposed;
 constexpr std::uint32_t kCheckEverySteps = 40;
 
 core::Limits random_limits(Random& random) {
