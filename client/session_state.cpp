@@ -92,13 +92,16 @@ void SessionState::close() noexcept {
   // No answer is needed: without it our counters only count as those of a killed session.
   if (session_heap_ != nullptr) (void)request_locked(p::Bye{});
   auto heaps = std::exchange(heaps_, {});
-  const auto parked = std::exchange(parked_, {});
   ThreadHeap* const session_heap = std::exchange(session_heap_, nullptr);
   spares_.clear();
   large_.clear();
   large_cache_.clear();
   lock.unlock();
   process::detach_heaps(heaps);
+  // A thread that ended until now parked its heap here; from now on it keeps a detached one.
+  lock.lock();
+  const auto parked = std::exchange(parked_, {});
+  lock.unlock();
   for (ThreadHeap* const heap : parked) process::recycle_heap(heap);
   if (session_heap != nullptr) process::recycle_heap(session_heap);
   parts_.exit_watch.reset();
