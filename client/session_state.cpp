@@ -60,6 +60,11 @@ Expected<void> SessionState::map_region() {
   if (auto mapped = presence_.map(parts_.presence); !mapped) return mapped.error();
   const std::uint64_t granules = parts_.welcome.granules;
   if (auto checked = parts_.files.check(granules); !checked) return checked.error();
+  // Before the windows, which take less where address space is short.
+  void* const cells = ::mmap(nullptr, granules * sizeof(SpanCell), PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (cells == MAP_FAILED) return Error(Errc::kAddressSpace, "table of spans");
+  cells_ = static_cast<SpanCell*>(cells);
   auto mapping =
       region::RegionMapping::map(parts_.files, granules, region::RegionMapping::Role::kClient);
   if (!mapping) return mapping.error();
@@ -70,10 +75,6 @@ Expected<void> SessionState::map_region() {
       header.granules != granules) {
     return Error(Errc::kUntrustedRegion, "the directory's header is not of this layout");
   }
-  void* const cells = ::mmap(nullptr, granules * sizeof(SpanCell), PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (cells == MAP_FAILED) return Error(Errc::kAddressSpace, "table of spans");
-  cells_ = static_cast<SpanCell*>(cells);
   return open_window_locked(header.high_water_granules.load_acquire());
 }
 

@@ -8,9 +8,12 @@
 // 1. The descriptor is closed once, by this object, after the loop has let go of it.
 // 2. A handler runs at most once, with `false` if the descriptor was closed first; a handler may
 //    run after the object is gone, so it holds what it needs alive.
+// 3. `true` means that the kernel says so of this very descriptor.
 //
 // One thread.
 #pragma once
+
+#include <poll.h>
 
 #include <memory>
 #include <utility>
@@ -44,10 +47,13 @@ class AsyncDescriptor {
   template <class Handler>
   void async_wait_readable(Handler handler) {
     // The flag outlives this object: a ready handler may be queued when close() is called.
-    waiter_.async_wait(
-        boost::asio::posix::descriptor_base::wait_read,
-        [handler = std::move(handler), open = open_](
-            const boost::system::error_code& failed) mutable { handler(!failed && *open); });
+    waiter_.async_wait(boost::asio::posix::descriptor_base::wait_read,
+                       [this, handler = std::move(handler),
+                        open = open_](const boost::system::error_code& failed) mutable {
+                         if (failed || !*open) return handler(false);
+                         if (!is_readable()) return async_wait_readable(std::move(handler));
+                         handler(true);
+                       });
   }
 
   void close() {
@@ -58,6 +64,13 @@ class AsyncDescriptor {
   }
 
  private:
+  // Asio (1.81) hands the state of a descriptor that was closed in this turn of the loop to the next
+  // one, with its queued event: the wait for a new process's exit then ends with an old one's.
+  [[nodiscard]] bool is_readable() const {
+    pollfd one{descriptor_.get(), POLLIN, 0};
+    return ::poll(&one, 1, 0) != 0;
+  }
+
   platform::Descriptor descriptor_;
   boost::asio::posix::stream_descriptor waiter_;
   std::shared_ptr<bool> open_ = std::make_shared<bool>(true);

@@ -36,14 +36,14 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
  public:
   class Owner {
    public:
+    Owner() = default;
+    Owner(const Owner&) = delete;
+    Owner& operator=(const Owner&) = delete;
+    virtual ~Owner() = default;
     virtual void received(ClientConnection& connection, std::span<const std::byte> bytes) = 0;
     /// The connection ends now. `bad`: why, if the peer broke the rules. It is closed afterwards.
     virtual void lost(ClientConnection& connection, const std::optional<Error>& bad) = 0;
     [[nodiscard]] virtual bool may_read(const ClientConnection& connection) const = 0;
-
-   protected:
-    Owner() = default;
-    ~Owner() = default;
   };
 
   ClientConnection(boost::asio::io_context& context, Timers& timers, platform::Descriptor socket,

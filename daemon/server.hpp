@@ -46,7 +46,7 @@ class Server final : private ClientConnection::Owner {
          const ForcedFallbacks& forced);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
-  ~Server();
+  ~Server() override;
 
   /// Makes a new region's files and serves it.
   [[nodiscard]] Expected<void> add_region(const RegionConfig& config);

@@ -185,6 +185,7 @@ class RegionCore {
     Handle handle;
     uid_t uid = 0;
     std::set<std::uint32_t> pins;  // sessions
+    std::uint64_t word = 0;        // which own word of the ledger is its block's
   };
   /// Visible names, and hidden ones that are still pinned (their name is empty in the directory).
   [[nodiscard]] const std::map<std::string, NameRecord, std::less<>>& names() const noexcept {
@@ -208,7 +209,10 @@ class RegionCore {
   void finish_recovery(std::uint32_t id);
   bool holds_live_block(const Extent& extent) const noexcept;
   void take_large_block(const Extent& extent);
-  void free_kept_block(Handle handle, std::uint64_t now_unix_ns);
+  /// True if nobody owns the block: its session is dead or not there, or the service has no name for
+  /// own word `index` of the ledger (a member wrote it).
+  [[nodiscard]] bool is_abandoned(std::uint32_t word, std::uint64_t index) const;
+  void free_kept_block(const NameRecord& record, std::uint64_t now_unix_ns);
   void drop_pins(std::uint32_t session, std::uint64_t now_unix_ns);
   void hide(NameRecord& record, std::uint64_t now_unix_ns);
   void fold_heaps(const SessionRecord& record, std::uint32_t id);
@@ -229,6 +233,7 @@ class RegionCore {
   std::map<std::string, NameRecord, std::less<>> names_;
   std::vector<NameRecord> hidden_;
   std::bitset<region::kNameLimit> name_slots_;
+  std::multiset<std::uint64_t> kept_words_;  // of visible and hidden names
 
   // Recovery: one pass over all spans serves every session that was dead when it began.
   std::set<std::uint32_t> dead_waiting_;

@@ -36,7 +36,10 @@ Expected<void> RegionCore::publish(std::uint32_t session, std::string_view name,
   std::uint32_t slot = 0;
   while (name_slots_.test(slot)) ++slot;
   name_slots_.set(slot);
-  names_.emplace(std::string(name), NameRecord{slot, handle, (*record)->peer.uid, {}});
+  const std::uint64_t own =
+      block.span.first * std::uint64_t{region::kWordsPerGranule} + block.index;
+  names_.emplace(std::string(name), NameRecord{slot, handle, (*record)->peer.uid, {}, own});
+  kept_words_.insert(own);
   region::NameEntry& entry = view_.name(slot);
   entry.handle = handle.bits();
   entry.size_bytes = block.carving.block_bytes;
@@ -63,7 +66,7 @@ Expected<void> RegionCore::unpin(std::uint32_t session, Handle handle, std::uint
   for (auto it = hidden_.begin(); it != hidden_.end(); ++it) {
     if (it->handle != handle || it->pins.erase(session) == 0) continue;
     if (it->pins.empty()) {
-      free_kept_block(handle, now_unix_ns);
+      free_kept_block(*it, now_unix_ns);
       hidden_.erase(it);
     }
     return {};
@@ -91,24 +94,26 @@ void RegionCore::hide(NameRecord& record, std::uint64_t now_unix_ns) {
   view_.name(record.slot).state.store_release(0);
   name_slots_.reset(record.slot);
   if (record.pins.empty()) {
-    free_kept_block(record.handle, now_unix_ns);
+    free_kept_block(record, now_unix_ns);
   } else {
     hidden_.push_back(std::move(record));
   }
 }
 
-void RegionCore::free_kept_block(Handle handle, std::uint64_t now_unix_ns) {
-  region::BlockRef block;
-  // A member may have overwritten the carve word since: then the audit names the damage.
-  if (view_.find_block(handle.offset_bytes(), high_water_, block) != Errc::kOk) return;
-  std::uint32_t word = block.word->load_acquire();
-  if (OwnWord::owner(word) != OwnWord::kKept) return;
-  if (!block.word->compare_exchange_acq_rel(word, OwnWord::after_free(word, OwnWord::kFreed))) {
+void RegionCore::free_kept_block(const NameRecord& record, std::uint64_t now_unix_ns) {
+  kept_words_.erase(kept_words_.find(record.word));
+  const std::uint64_t first = record.word / region::kWordsPerGranule;
+  auto& own = view_.word(first, record.word % region::kWordsPerGranule);
+  std::uint32_t word = own.load_acquire();
+  // A member may have overwritten it: then it is not ours to free, and the audit says so.
+  if (OwnWord::owner(word) != OwnWord::kKept ||
+      OwnWord::generation(word) != record.handle.generation()) {
     return;
   }
+  if (!own.compare_exchange_acq_rel(word, OwnWord::after_free(word, OwnWord::kFreed))) return;
   ++totals_.reclaimed_blocks;
-  view_.span_ledger(block.span.first).hint.store_release(1);
-  note_freed(block.span.first, now_unix_ns);
+  view_.span_ledger(first).hint.store_release(1);
+  note_freed(first, now_unix_ns);
 }
 
 void RegionCore::drop_pins(std::uint32_t session, std::uint64_t now_unix_ns) {
@@ -116,7 +121,7 @@ void RegionCore::drop_pins(std::uint32_t session, std::uint64_t now_unix_ns) {
   for (auto it = hidden_.begin(); it != hidden_.end();) {
     it->pins.erase(session);
     if (it->pins.empty()) {
-      free_kept_block(it->handle, now_unix_ns);
+      free_kept_block(*it, now_unix_ns);
       it = hidden_.erase(it);
     } else {
       ++it;

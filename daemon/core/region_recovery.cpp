@@ -73,7 +73,7 @@ void RegionCore::recover_span(Extent& extent, std::uint64_t now_unix_ns) {
   for (std::uint32_t i = 0; i < extent.info.word_count; ++i) {
     auto& own = view_.word(first, i);
     std::uint32_t word = own.load_acquire();
-    for (int tries = 0; OwnWord::is_session(word) && dead_in_pass_.contains(OwnWord::owner(word));
+    for (int tries = 0; is_abandoned(word, first * std::uint64_t{region::kWordsPerGranule} + i);
          ++tries) {
       const std::uint32_t next = OwnWord::after_free(word, OwnWord::kFreed);
       if (tries == kTries) own.store_release(next);
@@ -103,6 +103,15 @@ void RegionCore::recover_span(Extent& extent, std::uint64_t now_unix_ns) {
     view_.span_ledger(first).hint.store_release(1);
     note_freed(first, now_unix_ns);
   }
+}
+
+// Only a member's scribble makes the second and third case. It must not outlive its author.
+bool RegionCore::is_abandoned(std::uint32_t word, std::uint64_t index) const {
+  const std::uint32_t owner = OwnWord::owner(word);
+  if (owner == OwnWord::kKept) return !kept_words_.contains(index);
+  if (!OwnWord::is_session(word)) return false;
+  return dead_in_pass_.contains(owner) || view_.session(owner).state.load_relaxed() ==
+                                              static_cast<std::uint32_t>(SessionState::kAbsent);
 }
 
 void RegionCore::finish_recovery(std::uint32_t id) {

@@ -37,6 +37,8 @@ void become(const Command& command, char* const* arguments, char* const* environ
             pid_t parent) {
   // A child must not outlive a killed orchestrator; if that died already, nobody will tell us.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent) return;
+  // Ctrl-C is for the orchestrator, who ends everybody in order.
+  if (::setpgid(0, 0) != 0) return;
   // Via copies: the two may be each other's numbers.
   const int output = ::fcntl(command.output_fd, F_DUPFD_CLOEXEC, 3);
   const int error = ::fcntl(command.error_fd, F_DUPFD_CLOEXEC, 3);

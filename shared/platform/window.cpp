@@ -116,24 +116,33 @@ Expected<Window> Window::reserve(const Options& options) {
   const std::size_t page = page_size_bytes();
   const std::size_t alignment = std::max(options.alignment_bytes, page);
   const std::size_t minimum = std::max(round_up_to_page(options.minimum_bytes), page);
-  for (std::size_t wanted = std::max(round_up_to_page(options.reserve_bytes), minimum);;) {
-    const std::size_t total = wanted + 2 * kGuardBytes + alignment - page;
-    if (std::byte* const start = reserve_somewhere(total); start != nullptr) {
-      Window window;
-      window.base_ = trim_to_alignment(start, total, wanted, alignment);
-      window.reserved_bytes_ = wanted;
-      window.file_offset_bytes_ = options.file_offset_bytes;
-      window.access_ = options.access;
-      // Best effort: an untouched PROT_NONE range is not dumped anyway.
-      ::madvise(window.base_ - kGuardBytes, wanted + 2 * kGuardBytes, MADV_DONTDUMP);
-      return window;
-    }
-    if (wanted == minimum) {
-      return Error(Errc::kAddressSpace, "cannot reserve " + std::to_string(minimum) +
-                                            " bytes of address space (see ulimit -v)");
-    }
-    wanted = std::max(round_up_to_page(wanted / 2), minimum);
+  const std::size_t most = std::max(round_up_to_page(options.reserve_bytes), minimum);
+  const auto total = [&](std::size_t size) { return size + 2 * kGuardBytes + alignment - page; };
+  const auto half = [&](std::size_t size) { return std::max(round_up_to_page(size / 2), minimum); };
+  std::size_t reserved = most;
+  std::byte* start = reserve_somewhere(total(reserved));
+  while (start == nullptr && reserved > minimum) {
+    reserved = half(reserved);
+    start = reserve_somewhere(total(reserved));
   }
+  if (start != nullptr && reserved < most && reserved > minimum) {
+    // Address space is short: some of it is the program's.
+    ::munmap(start, total(reserved));
+    reserved = half(reserved);
+    start = reserve_somewhere(total(reserved));
+  }
+  if (start == nullptr) {
+    return Error(Errc::kAddressSpace, "cannot reserve " + std::to_string(minimum) +
+                                          " bytes of address space (see ulimit -v)");
+  }
+  Window window;
+  window.base_ = trim_to_alignment(start, total(reserved), reserved, alignment);
+  window.reserved_bytes_ = reserved;
+  window.file_offset_bytes_ = options.file_offset_bytes;
+  window.access_ = options.access;
+  // Best effort: an untouched PROT_NONE range is not dumped anyway.
+  ::madvise(window.base_ - kGuardBytes, reserved + 2 * kGuardBytes, MADV_DONTDUMP);
+  return window;
 }
 
 Expected<void> Window::extend(const Descriptor& file, std::size_t new_size_bytes) {

@@ -34,7 +34,8 @@ class Window {
 
   struct Options {
     std::uint64_t file_offset_bytes = 0;  // page-aligned
-    std::size_t reserve_bytes = 0;        // wanted; halved down to minimum_bytes if refused
+    std::size_t reserve_bytes =
+        0;  // wanted; halved if refused, and once more, down to minimum_bytes
     std::size_t minimum_bytes = 0;
     std::size_t alignment_bytes = 0;  // of the base: a power of two; 0 means a page
     Access access = Access::kReadWrite;

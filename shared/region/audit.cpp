@@ -139,14 +139,16 @@ bool Audit::check_names(std::uint64_t& budget_words) {
 }
 
 void Audit::check_name(Handle handle, std::uint32_t slot) {
+  using detail::OwnWord;
   BlockRef block;
+  const auto finds_block = [&](std::uint64_t limit_granules) {
+    return handle.region_tag() == view_.header().region_tag &&
+           view_.find_block(handle.offset_bytes(), limit_granules, block) == Errc::kOk;
+  };
   std::uint32_t word = 0;
-  const bool found =
-      handle.region_tag() == view_.header().region_tag &&
-      view_.find_block(handle.offset_bytes(), input_.window_granules, block) == Errc::kOk;
-  if (found) {
+  // The span may have been granted since the pass began, beyond the limit of then.
+  if (finds_block(input_.window_granules) || finds_block(present_limit_granules())) {
     word = block.word->load_acquire();
-    using detail::OwnWord;
     if (OwnWord::owner(word) == OwnWord::kKept &&
         OwnWord::generation(word) == handle.generation()) {
       return;

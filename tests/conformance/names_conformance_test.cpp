@@ -76,6 +76,19 @@ TEST_P(Names, APinKeepsAnUnpublishedBlock) {
   unpublish("a", second);
 }
 
+TEST_P(Names, EachFindIsAPinOfItsOwn) {
+  const Handle handle = session().publish("a", session().allocate(100)).value();
+  Session& reader = add_session();
+  (void)reader.find("a").value();
+  (void)reader.find("a").value();
+  unpublish("a", handle);
+  EXPECT_TRUE(reader.unpin(handle).has_value());
+  expect_live(1);
+  EXPECT_TRUE(reader.unpin(handle).has_value());
+  expect_live(0);
+  EXPECT_TRUE(refused(reader.unpin(handle), Errc::kNameUnknown));
+}
+
 TEST_P(Names, APinEndsWithItsSession) {
   Session& reader = add_session();
   const Handle handle = session().publish("a", session().allocate(100)).value();

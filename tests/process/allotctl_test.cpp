@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <allot/session.hpp>
@@ -21,6 +23,7 @@
 #include "tests/support/control_client.hpp"
 #include "tests/support/daemon_process.hpp"
 #include "tests/support/raw_session.hpp"
+#include "tests/support/seed.hpp"
 
 namespace allot::test {
 namespace {
@@ -185,6 +188,49 @@ TEST_F(Allotctl, CheckFindsRegionInUseSound) {
   EXPECT_THAT(result.out, HasSubstr("other: ok\n"));
   EXPECT_THAT(result.out, HasSubstr(std::to_string(blocks.size()) + " live blocks"));
   for (void* const block : blocks) ASSERT_EQ(session.free(block), Errc::kOk);
+}
+
+// Allocates, frees and publishes until it is told to stop, so that a check meets everything in motion.
+void churn(Session session, std::uint64_t seed, const std::atomic<bool>& stop) {
+  Random random(seed);
+  std::vector<void*> blocks;
+  const std::string name = "churn/" + std::to_string(seed);
+  while (!stop.load(std::memory_order_relaxed)) {
+    const std::size_t size = random.percent(98) ? 1 + random.below(4000U) : 100'000;
+    if (void* const block = session.allocate(size); block != nullptr) blocks.push_back(block);
+    if (blocks.size() > 500 || random.percent(45)) {
+      const std::size_t victim = random.below(blocks.size());
+      EXPECT_EQ(session.free(blocks[victim]), Errc::kOk);
+      blocks[victim] = blocks.back();
+      blocks.pop_back();
+    }
+    if (random.percent(1) && !blocks.empty()) {
+      const auto handle = session.publish(name, blocks.back());
+      EXPECT_TRUE(handle) << handle.error().message();
+      blocks.pop_back();
+      EXPECT_TRUE(session.unpublish(name, *handle));
+      (void)session.trim();
+    }
+  }
+  for (void* const block : blocks) EXPECT_EQ(session.free(block), Errc::kOk);
+}
+
+TEST_F(Allotctl, CheckRaisesNoFalseAlarmWhileClientsRun) {
+  Session session = connect();
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (const std::uint64_t seed : {1U, 2U, 3U}) {
+    threads.emplace_back([&, seed] { churn(session, seed, stop); });
+  }
+  for (int i = 0; i < 20; ++i) {
+    const ProgramResult result = run({"check"});
+    EXPECT_EQ(result.exit_status, 0) << result.out << result.err;
+  }
+  stop.store(true, std::memory_order_relaxed);
+  for (std::thread& thread : threads) thread.join();
+  const RegionCheck after = check_region(daemon_.control_socket());
+  EXPECT_TRUE(after.is_clean && after.is_exact) << after.text;
+  EXPECT_EQ(after.live_blocks, 0U) << after.text;
 }
 
 TEST_F(Allotctl, CheckNamesDamageAndFails) {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -70,7 +69,7 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   return out;
 }
 
-pid_t spawn_role(const std::string& role, int link, const AgentOptions& options) {
+pid_t spawn_role(const std::string& role, int link) {
   std::vector<std::string> arguments = {"/proc/self/exe", "--gtest_brief=1"};
   std::vector<std::string> environment = environment_of(role, link);
   const std::vector<char*> argv = pointers_to(arguments);
@@ -84,10 +83,6 @@ pid_t spawn_role(const std::string& role, int link, const AgentOptions& options)
   ::fcntl(link, F_SETFD, 0);
   const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   ::dup2(nowhere, STDOUT_FILENO);
-  if (options.address_space_bytes) {
-    const rlimit limit{*options.address_space_bytes, *options.address_space_bytes};
-    ::setrlimit(RLIMIT_AS, &limit);
-  }
   ::execve(argv[0], argv.data(), envp.data());
   ::_exit(127);
 }
@@ -126,18 +121,13 @@ std::string Link::receive_text() {
   return {reinterpret_cast<const char*>(buffer.data()), size};
 }
 
-std::size_t Link::receive_any() {
-  std::array<std::byte, kMostBytes> buffer;
-  return receive_bytes(buffer);
-}
-
-Agent::Agent(const std::string& role, const AgentOptions& options) : link_(platform::Descriptor()) {
+Agent::Agent(const std::string& role) : link_(platform::Descriptor()) {
   if (kRolePlayer == nullptr || !roles().contains(role)) {
     throw std::logic_error("no role " + role);
   }
   auto [ours, theirs] = make_link();
   link_ = Link(std::move(ours));
-  process_ = ChildProcess(spawn_role(role, theirs.get(), options));
+  process_ = ChildProcess(spawn_role(role, theirs.get()));
 }
 
 bool Agent::finish() {

@@ -20,7 +20,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -47,20 +46,29 @@ class Link {
 
   template <class T>
   [[nodiscard]] T receive() {
-    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= kMostBytes);
     std::array<std::byte, kMostBytes> buffer;
     if (receive_bytes(buffer) != sizeof(T)) throw std::runtime_error("a message of another type");
+    return value_of<T>(buffer);
+  }
+  /// The next message of the size of a T; forgets others that come before it.
+  template <class T>
+  [[nodiscard]] T skip_to() {
+    std::array<std::byte, kMostBytes> buffer;
+    while (receive_bytes(buffer) != sizeof(T)) {
+    }
+    return value_of<T>(buffer);
+  }
+  [[nodiscard]] std::string receive_text();
+  [[nodiscard]] const platform::Descriptor& socket() const noexcept { return socket_; }
+
+ private:
+  template <class T>
+  [[nodiscard]] static T value_of(const std::array<std::byte, kMostBytes>& buffer) {
+    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= kMostBytes);
     T value;
     std::memcpy(static_cast<void*>(&value), buffer.data(), sizeof(T));
     return value;
   }
-  [[nodiscard]] std::string receive_text();
-  /// Receives a message of any type, forgets it and returns its size.
-  [[nodiscard]] std::size_t receive_any();
-
-  [[nodiscard]] const platform::Descriptor& socket() const noexcept { return socket_; }
-
- private:
   void send_bytes(std::span<const std::byte> bytes);
   [[nodiscard]] std::size_t receive_bytes(std::span<std::byte> buffer);
 
@@ -76,13 +84,9 @@ inline void require(bool condition, const std::string& what) {
   if (!condition) throw std::runtime_error(what);
 }
 
-struct AgentOptions {
-  std::optional<std::uint64_t> address_space_bytes = {};  // RLIMIT_AS
-};
-
 class Agent {
  public:
-  explicit Agent(const std::string& role, const AgentOptions& options = {});
+  explicit Agent(const std::string& role);
 
   Link* operator->() noexcept { return &link_; }
   [[nodiscard]] Link& link() noexcept { return link_; }

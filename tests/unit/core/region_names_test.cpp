@@ -289,13 +289,12 @@ TEST_F(Names, AnUnpinnedBlockWaitsLikeAnyFreedMemoryBeforeItIsPunched) {
       << "its session has large_reclaim_delay_ms to collect it";
 }
 
-TEST_F(Names, ADamagedCarveWordHurtsNobodyButItsBlock) {
+TEST_F(Names, ADamagedCarveWordKeepsNoBlockFromBeingFreed) {
   const Handle handle = region.handle(span);
   ASSERT_TRUE(publish("camera"));
   region.view().span_ledger(span).carve.store_release(~std::uint64_t{0});
-  EXPECT_TRUE(unpublish("camera", handle));
-  EXPECT_EQ(word(), kKept) << "the audit names it";
-  EXPECT_TRUE(region->names().empty());
+  ASSERT_TRUE(unpublish("camera", handle));
+  EXPECT_EQ(word(), kFreedAfterPublish);
 }
 
 TEST_F(Names, ABlockThatAMemberStoleFromTheServiceIsNotFreed) {
@@ -304,6 +303,24 @@ TEST_F(Names, ABlockThatAMemberStoleFromTheServiceIsNotFreed) {
   region.word(span).store_release(test::owned_word(reader, 100));
   EXPECT_TRUE(unpublish("camera", handle));
   EXPECT_EQ(word(), test::owned_word(reader, 100));
+}
+
+// The publisher takes its word back by force, returns the span, and another session publishes from
+// there: the first name must not free the second one's block, nor leave it without a name.
+TEST_F(Names, AStolenBlocksNameHasNoPowerOverWhatLiesThereNext) {
+  const Handle stolen = region.handle(span);
+  ASSERT_TRUE(publish("stolen"));
+  region.carve(span, bin_of(256), 200);
+  ASSERT_TRUE(region->return_span(publisher, span, 1));
+  ASSERT_EQ(region.granted(reader), span);
+  region.carve(span, bin_of(256), 300);
+  region.word(span).store_release(test::owned_word(reader, 300, kOfferedFlags));
+  ASSERT_TRUE(region->publish(reader, "honest", region.handle(span), 1));
+  const std::uint32_t kept = word();
+  ASSERT_TRUE(unpublish("stolen", stolen));
+  EXPECT_EQ(word(), kept);
+  region.recover(publisher);
+  EXPECT_EQ(word(), kept);
 }
 
 TEST_F(Names, OfSessionsThatAreNotLiveAreRefused) {

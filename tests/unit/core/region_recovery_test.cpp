@@ -33,7 +33,8 @@ TEST_F(Recovery, FreesEveryWordOfTheDeadAndChangesTheGenerationOfExposedOnes) {
   set_word(theirs, 1, owned_word(dead, 100, OwnWord::kExposed));
   set_word(theirs, 2, owned_word(dead, OwnWord::kGenerationMask, kOfferedFlags));
   set_word(theirs, 3, owned_word(alive, 100, kOfferedFlags));
-  set_word(theirs, 4, OwnWord::make(OwnWord::kKept, 100));
+  set_word(theirs, 4, owned_word(alive, 100, kOfferedFlags));
+  ASSERT_TRUE(region->publish(alive, "kept", region.handle(theirs, 4), 1));
   set_word(theirs, 5, OwnWord::make(OwnWord::kFreed, 100));
   set_word(theirs, 255, owned_word(dead, 100));
   const auto ended = region.recover(dead);
@@ -43,13 +44,25 @@ TEST_F(Recovery, FreesEveryWordOfTheDeadAndChangesTheGenerationOfExposedOnes) {
   EXPECT_EQ(word(theirs, 1), OwnWord::make(OwnWord::kFreed, 101));
   EXPECT_EQ(word(theirs, 2), OwnWord::make(OwnWord::kFreed, 0)) << "the generation goes round";
   EXPECT_EQ(word(theirs, 3), owned_word(alive, 100, kOfferedFlags));
-  EXPECT_EQ(word(theirs, 4), OwnWord::make(OwnWord::kKept, 100));
+  EXPECT_EQ(word(theirs, 4), OwnWord::make(OwnWord::kKept, 100) | OwnWord::kExposed);
   EXPECT_EQ(word(theirs, 5), OwnWord::make(OwnWord::kFreed, 100));
   EXPECT_EQ(word(theirs, 6), OwnWord::make(OwnWord::kFree, 100));
   EXPECT_EQ(word(theirs, 255), OwnWord::make(OwnWord::kFreed, 100));
   EXPECT_NE(hint(theirs), 0U) << "the span's heap must come to collect";
   EXPECT_EQ(region->totals().recovered_blocks, 4U);
   EXPECT_EQ(region->totals().recoveries, 1U);
+}
+
+// A member can write anything into its words; what it leaves behind there must go with it.
+TEST_F(Recovery, FreesWordsThatNameNobody) {
+  const std::uint64_t first = carved_span(dead);
+  set_word(first, 0, owned_word(region::kSessionLimit - 1, 100, OwnWord::kExposed));
+  set_word(first, 1, OwnWord::make(OwnWord::kKept, 100) | OwnWord::kExposed);
+  set_word(first, 2, OwnWord::make(15, 100));  // an owner that nothing uses
+  region.recover(dead);
+  EXPECT_EQ(region.descriptor(first), region::SpanDescriptor{});
+  EXPECT_EQ(region->totals().granted_bytes, 0U);
+  EXPECT_EQ(region->uid_granted_bytes(1000), 0U);
 }
 
 TEST_F(Recovery, SetsNoHintWhereItFreedNothing) {

@@ -116,6 +116,24 @@ TEST_F(SeqpacketListener, RefusesPathsThatDoNotFitAnAddress) {
   EXPECT_TRUE(connect_seqpacket(longest));
 }
 
+TEST_F(SeqpacketListener, GivesUpConnectingAtTheDeadline) {
+  const std::filesystem::path crowded = directory_.path() / "crowded";
+  const Descriptor listener = listen_seqpacket(crowded, 0600, 0).value();
+  std::vector<Descriptor> waiting;  // for an accept() that does not come
+  Expected<Descriptor> last = connect_seqpacket(crowded, soon());
+  auto begin = std::chrono::steady_clock::now();
+  while (last && waiting.size() < 100) {
+    waiting.push_back(std::move(*last));
+    begin = std::chrono::steady_clock::now();
+    last = connect_seqpacket(crowded, begin + 20ms);
+  }
+  ASSERT_FALSE(last) << "nobody accepts: the queue must be full at some time";
+  EXPECT_EQ(last.error(), Errc::kDeadline);
+  EXPECT_EQ(last.error().detail, crowded.native());
+  EXPECT_GE(std::chrono::steady_clock::now(), begin + 20ms);
+  EXPECT_EQ(connect_seqpacket(crowded, begin).error(), Errc::kDeadline) << "it has passed already";
+}
+
 TEST_F(SeqpacketListener, KnowsItsPeerByTheKernel) {
   Pipe done;
   ForkedChild child([&] {
@@ -229,6 +247,28 @@ TEST(Seqpacket, NeverBlocks) {
   for (int i = 0; i < 1'000'000 && sent; ++i) sent = send_message(pair.left, buffer);
   ASSERT_FALSE(sent) << "nobody reads: the queue must be full at some time";
   EXPECT_EQ(sent.error().code, std::errc::resource_unavailable_try_again);
+}
+
+TEST(Seqpacket, WaitsForRoomUntilTheDeadlineAndNoLonger) {
+  const Pair pair = make_pair();
+  std::array<std::byte, 1024> buffer{};
+  EXPECT_TRUE(wait_writable(pair.left, Deadline::min())) << "there is room";
+  while (send_message(pair.left, buffer)) {
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(wait_writable(pair.left, Deadline::min()).error(), Errc::kDeadline);
+  EXPECT_EQ(wait_writable(pair.left, begin + 20ms).error(), Errc::kDeadline);
+  EXPECT_GE(std::chrono::steady_clock::now(), begin + 20ms);
+
+  ForkedChild reader([&] {
+    std::array<std::byte, 1024> got{};
+    while (receive_message(pair.right, got, Descriptors::kAccept)) {
+    }
+    return 0;
+  });
+  EXPECT_TRUE(wait_writable(pair.left, soon()));
+  EXPECT_TRUE(send_message(pair.left, buffer));
+  EXPECT_EQ(reader.wait(), test::exited(0));
 }
 
 TEST(Seqpacket, ReportsAPeerThatClosed) {
