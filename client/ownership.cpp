@@ -125,10 +125,13 @@ void SessionState::free_elsewhere(const BlockRef& found, bool of_session) noexce
   auto& hint = view_.span_ledger(found.span.first).hint;
   // R7 pairs with A7 in ThreadHeap::collect(): the word is freed before the hint is seen. Relaxed
   // look first: the line stays shared while many blocks of a span are freed in a row.
-  if (hint.load_relaxed() == 0) hint.store_release(1);
+  const bool is_news = hint.load_relaxed() == 0;
+  if (is_news) hint.store_release(1);
+  if (of_session) return;
   const bool large = found.carving.kind == region::Carving::Kind::kLarge;
-  if (of_session || (!large && found.span.head.state != region::SpanState::kOrphan)) return;
-  parts_.channel->post(p::FreedElsewhere{found.span.first});
+  const bool orphan = found.span.head.state == region::SpanState::kOrphan;
+  // One message until the daemon has looked; it sweeps orphans anyway.
+  if (large || (orphan && is_news)) parts_.channel->post(p::FreedElsewhere{found.span.first});
 }
 
 std::size_t SessionState::usable_size(const void* block) noexcept {

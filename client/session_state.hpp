@@ -123,7 +123,7 @@ class SessionState {
   [[nodiscard]] Expected<void*> allocate_from_bin(std::uint32_t bin);
   [[nodiscard]] Expected<std::uint32_t> take_span_locked(std::uint32_t granules,
                                                          std::uint32_t words);
-  [[nodiscard]] Expected<protocol::Granted> grant_locked(const protocol::GrantRequest& request);
+  [[nodiscard]] Expected<protocol::Granted> grant_locked(const protocol::GrantRequest& wanted);
   void store_spares_locked(const protocol::Granted& granted);
   [[nodiscard]] Expected<void> open_window_locked(std::uint64_t granules);
 

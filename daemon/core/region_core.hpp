@@ -207,6 +207,7 @@ class RegionCore {
   void mark_clean(std::uint32_t first, std::uint32_t granules);
   void recover_span(Extent& extent, std::uint64_t now_unix_ns);
   void finish_recovery(std::uint32_t id);
+  void sweep_orphan(Extent& extent, std::uint64_t now_unix_ns);
   bool holds_live_block(const Extent& extent) const noexcept;
   void take_large_block(const Extent& extent);
   /// True if nobody owns the block: its session is dead or not there, or the service has no name for

@@ -151,13 +151,19 @@ void RegionCore::note_freed(std::uint64_t first, std::uint64_t now_unix_ns) {
   Extent* const extent = extents_.find(static_cast<std::uint32_t>(first));
   if (extent == nullptr || extent->info.granted_unix_ns == 0) return;
   if (extent->info.session == 0) {
-    if (!holds_live_block(*extent)) free_span(*extent, now_unix_ns);
+    sweep_orphan(*extent, now_unix_ns);
     return;
   }
   if (region::CarveWord::kind(view_.span_ledger(first).carve.load_acquire()) ==
       region::CarveWord::kLarge) {
     freed_large_.try_emplace(extent->first(), now_unix_ns);
   }
+}
+
+void RegionCore::sweep_orphan(Extent& extent, std::uint64_t now_unix_ns) {
+  // A7 pairs with R7 in the client's free_elsewhere(): a block freed from here on sets it again.
+  (void)view_.span_ledger(extent.first()).hint.exchange_acquire(0);
+  if (!holds_live_block(extent)) free_span(extent, now_unix_ns);
 }
 
 bool RegionCore::sweep_wanted() const noexcept {
@@ -168,7 +174,7 @@ void RegionCore::sweep(std::uint64_t now_unix_ns) {
   for (auto it = orphans_.begin(); it != orphans_.end();) {
     Extent* const extent = extents_.find(*it++);  // free_span() erases the entry
     assert(extent != nullptr);
-    if (!holds_live_block(*extent)) free_span(*extent, now_unix_ns);
+    sweep_orphan(*extent, now_unix_ns);
   }
   const std::uint64_t delay_ns = limits_.large_reclaim_delay_ms * 1'000'000;
   for (auto it = freed_large_.begin(); it != freed_large_.end();) {

@@ -9,11 +9,11 @@ namespace allot::region {
 namespace {
 
 // What other things cost, in words.
-constexpr std::uint64_t kHeapCost = 4 * kBinsPerHeap;
+constexpr std::uint64_t kHeapCost = std::uint64_t{4} * kBinsPerHeap;
 constexpr std::uint64_t kEmptyHeapCost = 2;
 constexpr std::uint64_t kNameCost = 32;
 constexpr std::uint64_t kEmptyNameCost = 4;
-constexpr std::uint64_t kPassCost = 4 * kSessionLimit;
+constexpr std::uint64_t kPassCost = std::uint64_t{4} * kSessionLimit;
 
 constexpr std::uint64_t spend(std::uint64_t budget, std::uint64_t cost) noexcept {
   return budget > cost ? budget - cost : 0;

@@ -67,7 +67,7 @@ class ControlFixture : public testing::Test {
 
   Handle own(std::uint32_t index, std::uint32_t flags = 0) {
     memory_.view().word(span_, index).store_release(test::owned_word(session_, 9, flags));
-    return Handle::make(test::kRegionTag, span_ * region::kGranuleBytes + index * 1024, 9);
+    return Handle::make(test::kRegionTag, span_ * region::kGranuleBytes + std::uint64_t{index} * 1024, 9);
   }
 
   ControlContext context() {

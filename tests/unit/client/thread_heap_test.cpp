@@ -18,7 +18,6 @@
 namespace allot {
 namespace {
 
-using detail::FastHeap;
 using detail::OwnWord;
 using region::CarveWord;
 using region::kGranuleBytes;

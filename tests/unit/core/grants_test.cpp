@@ -85,9 +85,9 @@ TEST(Grants, PlanToCommitDataWordsLedgersAndDescriptorsOfJustTheirSpans) {
   const FileLayout layout{64};
   const std::vector<Range> expected = {
       {RegionFile::kDirectory, FileLayout::kDescriptorsOffset + 40, 32},
-      {RegionFile::kLedger, FileLayout::kSpanLedgersOffset + 5 * 64, 4 * 64},
-      {RegionFile::kLedger, layout.words_offset() + 5 * 16384, 2048},
-      {RegionFile::kLedger, layout.words_offset() + 7 * 16384, 2048},
+      {RegionFile::kLedger, FileLayout::kSpanLedgersOffset + 320, 256},
+      {RegionFile::kLedger, layout.words_offset() + 81'920, 2048},
+      {RegionFile::kLedger, layout.words_offset() + 114'688, 2048},
       {RegionFile::kData, 5 * kGranuleBytes, 4 * kGranuleBytes},
   };
   ASSERT_EQ(plan->ranges.size(), expected.size());

@@ -28,10 +28,10 @@ struct Recovery : testing::Test {
   void set_word(std::uint64_t first, std::uint32_t index, std::uint32_t to) {
     region.word(first, index).store_release(to);
   }
-  std::uint64_t hint(std::uint64_t first) {
+  std::uint64_t hint(std::uint64_t first) const {
     return region.view().span_ledger(first).hint.load_acquire();
   }
-  region::SessionState state(std::uint32_t session) {
+  region::SessionState state(std::uint32_t session) const {
     return static_cast<region::SessionState>(region.view().session(session).state.load_acquire());
   }
 

@@ -16,7 +16,6 @@ namespace allot::core {
 namespace {
 
 using detail::OwnWord;
-using region::bin_of;
 using region::kGranuleBytes;
 using region::SessionState;
 using region::SpanState;
