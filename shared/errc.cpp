@@ -49,6 +49,15 @@ std::string_view describe(Errc errc) noexcept {
     case Errc::kClosed: return "the session is closed";
     case Errc::kOtherPidNamespace: return "the peer lives in another pid namespace";
     case Errc::kUntrustedRegion: return "what the server handed over is not a sealed region";
+    case Errc::kArenaFull: return "the arena's buffer, reservation or limit is full";
+    case Errc::kArenaKind: return "an arena of this kind or source cannot do this";
+    case Errc::kForeignMark: return "the mark was taken in another arena";
+    case Errc::kStaleMark: return "the mark is stale: its arena was cleared";
+    case Errc::kMarkAhead: return "the mark lies ahead of the arena's position";
+    case Errc::kPopTooMuch: return "more bytes to pop than the arena has in use";
+    case Errc::kNotLast: return "it is not the arena's last push";
+    case Errc::kScopeOpen: return "a scope, a scratch or a child arena is still open above";
+    case Errc::kScratchConflict: return "every scratch arena of the thread is named as a conflict";
     case Errc::kSystem: return "a system call failed";
   }
   return "unknown error";

@@ -63,6 +63,16 @@ enum class Errc : std::uint16_t {
   kClosed = 71,
   kOtherPidNamespace = 72,
   kUntrustedRegion = 73,
+  // Arenas.
+  kArenaFull = 80,
+  kArenaKind = 81,
+  kForeignMark = 82,
+  kStaleMark = 83,
+  kMarkAhead = 84,
+  kPopTooMuch = 85,
+  kNotLast = 86,
+  kScopeOpen = 87,
+  kScratchConflict = 88,
   kSystem = 99,
 };
 

@@ -1,0 +1,52 @@
+// BlockSource: where an arena gets its blocks: pages, a region, another arena.
+//
+// Used by ArenaCore's cold paths only, in the thread that uses the arena. An Extent belongs to the
+// arena that acquired it until give_back(). No call throws; a failed one gives an Extent without
+// base and says why.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include <allot/arena_options.hpp>
+
+namespace allot::detail {
+
+struct Extent {
+  std::byte* base = nullptr;
+  std::size_t bytes = 0;
+  bool zeroed = false;
+  void* token = nullptr;  // the source's own
+};
+
+class BlockSource {
+ public:
+  BlockSource() = default;
+  BlockSource(const BlockSource&) = delete;
+  BlockSource& operator=(const BlockSource&) = delete;
+  virtual ~BlockSource() = default;
+
+  /// At least `bytes` of memory, aligned to `alignment` or as far as the source can.
+  [[nodiscard]] virtual Extent acquire(std::size_t bytes, std::size_t alignment,
+                                       Errc& why) noexcept = 0;
+  /// `bytes` of address space, at least `minimum_bytes`; nothing may be touched before commit().
+  [[nodiscard]] virtual Extent reserve(std::size_t bytes, std::size_t minimum_bytes,
+                                       Errc& why) noexcept;
+  /// Makes pages of a reservation usable; they are zero. With `populate` the kernel maps them now.
+  [[nodiscard]] virtual Errc commit(std::byte* base, std::size_t bytes, bool populate) noexcept;
+  /// Takes pages of a reservation back; commit() makes them usable and zero again. False if it
+  /// could not: they stay as they are.
+  [[nodiscard]] virtual bool decommit(std::byte* base, std::size_t bytes) noexcept;
+  virtual void give_back(const Extent& extent) noexcept = 0;
+  /// Unit of commits and of blocks.
+  [[nodiscard]] virtual std::size_t page_bytes() const noexcept = 0;
+};
+
+/// The source of `options`; nullptr and why if there can be none.
+[[nodiscard]] std::unique_ptr<BlockSource> make_source(const ArenaOptions& options, Errc& why);
+
+/// Pages of this process. `page_bytes` is a power of two, at least the machine's page.
+[[nodiscard]] std::unique_ptr<BlockSource> make_page_source(std::size_t page_bytes);
+
+}  // namespace allot::detail

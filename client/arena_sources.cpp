@@ -1,0 +1,173 @@
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <allot/session.hpp>
+
+#include "client/arena_core.hpp"
+#include "client/arena_source.hpp"
+#include "shared/platform/page_size.hpp"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+namespace allot {
+
+ArenaSource::ArenaSource(const Session& session)
+    : kind_(Kind::kRegion), session_(std::make_shared<Session>(session)) {}
+
+namespace detail {
+
+Extent BlockSource::reserve(std::size_t /*bytes*/, std::size_t /*minimum_bytes*/,
+                            Errc& why) noexcept {
+  why = Errc::kArenaKind;
+  return {};
+}
+
+Errc BlockSource::commit(std::byte* /*base*/, std::size_t /*bytes*/, bool /*populate*/) noexcept {
+  return Errc::kArenaKind;
+}
+
+bool BlockSource::decommit(std::byte* /*base*/, std::size_t /*bytes*/) noexcept { return false; }
+
+namespace {
+
+constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
+constexpr std::size_t kRegionAlignmentBytes = std::size_t{2} << 20;
+
+class PageSource final : public BlockSource {
+ public:
+  explicit PageSource(std::size_t page_bytes) noexcept : page_bytes_(page_bytes) {}
+
+  Extent acquire(std::size_t bytes, std::size_t alignment, Errc& why) noexcept override {
+    (void)alignment;  // the arena asked for enough to align inside
+    return map(round_up(bytes), PROT_READ | PROT_WRITE, why);
+  }
+
+  Extent reserve(std::size_t bytes, std::size_t minimum_bytes, Errc& why) noexcept override {
+    const std::size_t minimum = round_up(minimum_bytes);
+    std::size_t wanted = std::max(round_up(bytes), minimum);
+    for (;;) {
+      const Extent extent = map(wanted, PROT_NONE, why);
+      if (extent.base != nullptr || wanted <= minimum) return extent;
+      wanted = std::max(round_up(wanted / 2), minimum);
+    }
+  }
+
+  Errc commit(std::byte* base, std::size_t bytes, bool populate) noexcept override {
+    if (::mprotect(base, bytes, PROT_READ | PROT_WRITE) != 0) return Errc::kMachineFull;
+    // Best effort, in one call instead of a fault a page; kernels before 5.14 do not know it.
+    if (populate) (void)::madvise(base, bytes, MADV_POPULATE_WRITE);
+    return Errc::kOk;
+  }
+
+  bool decommit(std::byte* base, std::size_t bytes) noexcept override {
+    if (::madvise(base, bytes, MADV_DONTNEED) != 0) return false;
+    return ::mprotect(base, bytes, PROT_NONE) == 0;
+  }
+
+  void give_back(const Extent& extent) noexcept override { ::munmap(extent.base, extent.bytes); }
+
+  std::size_t page_bytes() const noexcept override { return page_bytes_; }
+
+ private:
+  [[nodiscard]] std::size_t round_up(std::size_t bytes) const noexcept {
+    return (bytes + page_bytes_ - 1) & ~(page_bytes_ - 1);
+  }
+
+  // The kernel aligns to its own page; for larger ones the ends are cut off.
+  [[nodiscard]] Extent map(std::size_t bytes, int protection, Errc& why) const noexcept {
+    const std::size_t slack = page_bytes_ - platform::page_size_bytes();
+    void* const got = ::mmap(nullptr, bytes + slack, protection,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (got == MAP_FAILED) {
+      why = Errc::kAddressSpace;
+      return {};
+    }
+    auto* const start = static_cast<std::byte*>(got);
+    const std::size_t front = (~reinterpret_cast<std::uintptr_t>(start) + 1) & (page_bytes_ - 1);
+    if (front > 0) ::munmap(start, front);
+    if (slack > front) ::munmap(start + front + bytes, slack - front);
+    // Best effort: where huge pages are off, small ones do.
+    if (page_bytes_ >= kHugePageBytes) (void)::madvise(start + front, bytes, MADV_HUGEPAGE);
+    return {start + front, bytes, true, nullptr};
+  }
+
+  std::size_t page_bytes_;
+};
+
+class RegionSource final : public BlockSource {
+ public:
+  explicit RegionSource(Session session) noexcept : session_(std::move(session)) {}
+
+  Extent acquire(std::size_t bytes, std::size_t alignment, Errc& why) noexcept override {
+    void* const block =
+        session_.allocate_aligned(bytes, std::min(alignment, kRegionAlignmentBytes));
+    if (block == nullptr) {
+      why = Session::last_error().errc();
+      return {};
+    }
+    // It may hold what another session left; an arena never shows that.
+    std::memset(block, 0, bytes);
+    return {static_cast<std::byte*>(block), bytes, true, nullptr};
+  }
+
+  void give_back(const Extent& extent) noexcept override { (void)session_.free(extent.base); }
+
+  std::size_t page_bytes() const noexcept override { return platform::page_size_bytes(); }
+
+ private:
+  Session session_;
+};
+
+class ParentSource final : public BlockSource {
+ public:
+  explicit ParentSource(Arena& parent) noexcept
+      : core_(ArenaAccess::core(parent)), depth_(core_->lease_depth()) {}
+
+  Extent acquire(std::size_t bytes, std::size_t alignment, Errc& why) noexcept override {
+    return core_->push_for_child(bytes, alignment, depth_, why);
+  }
+
+  void give_back(const Extent& extent) noexcept override {
+    ArenaCore::end_child_block(core_, extent);
+  }
+
+  std::size_t page_bytes() const noexcept override { return core_->page_bytes(); }
+
+ private:
+  ArenaCore* core_;
+  unsigned depth_;
+};
+
+}  // namespace
+
+std::unique_ptr<BlockSource> make_page_source(std::size_t page_bytes) {
+  return std::make_unique<PageSource>(page_bytes);
+}
+
+std::unique_ptr<BlockSource> make_source(const ArenaOptions& options, Errc& why) {
+  const std::size_t machine_page = platform::page_size_bytes();
+  const std::size_t page = options.page_bytes == 0 ? machine_page : options.page_bytes;
+  if (!is_alignment(page) || page < machine_page || page > (std::size_t{1} << 30)) {
+    why = Errc::kBadArgument;
+    return nullptr;
+  }
+  switch (options.source.kind()) {
+    case ArenaSource::Kind::kPages: return make_page_source(page);
+    case ArenaSource::Kind::kRegion:
+      return std::make_unique<RegionSource>(*options.source.session());
+    case ArenaSource::Kind::kArena: break;
+  }
+  if (!*options.source.parent()) {
+    why = Errc::kClosed;
+    return nullptr;
+  }
+  return std::make_unique<ParentSource>(*options.source.parent());
+}
+
+}  // namespace detail
+}  // namespace allot

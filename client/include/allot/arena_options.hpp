@@ -1,0 +1,125 @@
+// What an arena is made of: its kind, source, steps and limits, and what it does when it is full.
+//
+// Read by the named constructors of Arena (arena.hpp). Every limit has its name, unit and default
+// here. Plain values; an ArenaSource keeps the session it names alive, and must not outlive the
+// arena it names.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include <allot/errc.hpp>
+#include <allot/export.hpp>
+#include <allot/place.hpp>
+
+namespace allot {
+
+class Arena;
+class Session;
+
+enum class ArenaKind : std::uint8_t { kFixed, kChained, kVirtual, kChainedVirtual };
+
+/// "fixed", "chained", "virtual", "chained virtual". Static storage.
+ALLOT_EXPORT std::string_view describe(ArenaKind kind) noexcept;
+
+/// Where an arena's memory comes from.
+class ALLOT_EXPORT ArenaSource {
+ public:
+  enum class Kind : std::uint8_t { kPages, kRegion, kArena };
+
+  /// Pages of this process: mmap, unmapped at release. All kinds.
+  ArenaSource() noexcept = default;
+  /// Blocks of a region, owned by the session and freed at release; they are wiped before use. For
+  /// fixed and chained arenas; virtual kinds answer Errc::kArenaKind.
+  // NOLINTNEXTLINE(google-explicit-constructor): {.source = session} is how it is said.
+  ArenaSource(const Session& session);
+  /// Pushes of another arena, of which the new one is a child: the parent refuses to pop below it
+  /// and to be cleared until the child is released. For fixed and chained arenas.
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  ArenaSource(Arena& parent) noexcept : kind_(Kind::kArena), parent_(&parent) {}
+
+  [[nodiscard]] Kind kind() const noexcept { return kind_; }
+  [[nodiscard]] Arena* parent() const noexcept { return parent_; }
+  [[nodiscard]] const std::shared_ptr<Session>& session() const noexcept { return session_; }
+
+ private:
+  Kind kind_ = Kind::kPages;
+  Arena* parent_ = nullptr;
+  std::shared_ptr<Session> session_;
+};
+
+/// What push() does when there is no more memory. try_push() always returns nullptr.
+enum class WhenFull : std::uint8_t {
+  kReturnNull,  // nullptr; Arena::last_error() says why
+  kAbort,       // one line on standard error that names the push and the arena, then abort()
+};
+
+/// Debug checks of one arena: fill patterns, poison under ASan, reports of misuse. With them each
+/// push is a call into the library.
+enum class ArenaChecks : std::uint8_t { kOff, kOn };
+
+#if defined(NDEBUG)
+inline constexpr ArenaChecks kDefaultArenaChecks = ArenaChecks::kOff;
+#else
+inline constexpr ArenaChecks kDefaultArenaChecks = ArenaChecks::kOn;
+#endif
+
+/// What happened in an arena that has a hook.
+struct ArenaEvent {
+  enum class Kind : std::uint8_t { kPush, kPop, kGrow, kClear, kScopeBegin, kScopeEnd, kRelease };
+  Kind kind = Kind::kPush;
+  std::string_view arena;         // its name
+  const void* address = nullptr;  // of a push or a new block
+  std::size_t size_bytes = 0;     // pushed, popped, acquired or committed
+  std::size_t used_bytes = 0;     // afterwards
+  Place place;                    // of the call, where it is known
+};
+
+/// "push", "pop", ... Static storage.
+ALLOT_EXPORT std::string_view describe(ArenaEvent::Kind kind) noexcept;
+
+/// Told of each event, in the thread that causes it; must not use the arena. A `locked` arena calls
+/// it with its mutex held.
+struct ArenaHook {
+  void (*call)(void* context, const ArenaEvent& event) noexcept = nullptr;
+  void* context = nullptr;
+};
+
+inline constexpr std::size_t kArenaReserveBytes = std::size_t{64} << 30;
+inline constexpr std::size_t kNoArenaLimit = ~std::size_t{0};
+
+struct ArenaOptions {
+  /// Shown in reports; at most 31 bytes are kept.
+  std::string_view name = "arena";
+  ArenaSource source;
+  /// Chained: the first block; later ones double up to max_block_bytes. A push larger than the next
+  /// block gets one of its own.
+  std::size_t block_bytes = std::size_t{64} << 10;
+  std::size_t max_block_bytes = std::size_t{16} << 20;
+  /// Virtual kinds: the first commit; later ones double up to max_commit_bytes.
+  std::size_t commit_bytes = std::size_t{64} << 10;
+  std::size_t max_commit_bytes = std::size_t{1} << 20;
+  /// Chained and virtual kinds: bytes acquired or committed at most.
+  std::size_t limit_bytes = kNoArenaLimit;
+  /// Bytes of popped blocks that are kept for the next growth instead of going back.
+  std::size_t retain_bytes = std::size_t{32} << 20;
+  /// Unit of commits and alignment of blocks of local pages: a power of two, at least the machine's
+  /// page. 0: the machine's page. From 2 MiB on, huge pages are asked for.
+  std::size_t page_bytes = 0;
+  WhenFull when_full = WhenFull::kReturnNull;
+  /// May be used by several threads at once: each call takes a mutex.
+  bool locked = false;
+  ArenaHook hook;
+  ArenaChecks checks = kDefaultArenaChecks;
+};
+
+/// A position of one arena, to come back to by pop_to(). Opaque; plain data.
+struct ArenaMark {
+  std::uint64_t offset = 0;  // used_bytes() when it was taken
+  std::uint64_t stamp = 0;   // which arena, and how often it had been cleared
+  friend bool operator==(const ArenaMark&, const ArenaMark&) = default;
+};
+
+}  // namespace allot
