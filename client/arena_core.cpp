@@ -201,6 +201,19 @@ void ArenaCore::end_scope(Arena& handle, ArenaScope& scope, bool keep) noexcept 
   tell(ArenaEvent::Kind::kScopeEnd, bump, nullptr, 0, scope.place);
 }
 
+Place ArenaCore::opened_at() const noexcept {
+  const ArenaBump& bump = instrumented_ ? shared_ : ArenaAccess::bump(*holder_);
+  return bump.scope != nullptr ? bump.scope->place : made_at_;
+}
+
+void ArenaCore::check_lease_end(const Arena& lease, const ArenaScope& scope) const noexcept {
+  const ArenaBump& bump = instrumented_ ? shared_ : ArenaAccess::bump(*holder_);
+  if (holder_ == &lease && bump.scope == &scope) return;
+  // Reported with and without checks: the younger one would go on in a handle that is gone.
+  fault("a scratch ended out of order, opened", scope.place,
+        "while a younger scope is open, opened", opened_at());
+}
+
 void ArenaCore::lease(Arena& from, Arena& to) noexcept {
   ArenaAccess::bump(to) = std::exchange(ArenaAccess::bump(from), ArenaBump());
   ArenaAccess::set(to, this);

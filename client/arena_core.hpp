@@ -99,6 +99,10 @@ class ArenaCore {
   // Scopes (arena_core.cpp).
   void begin_scope(Arena& handle, ArenaScope& scope) noexcept;
   void end_scope(Arena& handle, ArenaScope& scope, bool keep) noexcept;
+  /// Ends the process if something younger than this scratch is open.
+  void check_lease_end(const Arena& lease, const ArenaScope& scope) const noexcept;
+  /// Where the youngest scope was opened; where the arena was made if there is none.
+  [[nodiscard]] Place opened_at() const noexcept;
   void lease(Arena& from, Arena& to) noexcept;
   void end_lease(Arena& from, Arena& to) noexcept;
 

@@ -88,7 +88,7 @@ void ArenaOracle::check() const {
 }
 
 void run_random_operations(ArenaOracle& oracle, Random& random, int operations,
-                           std::size_t largest_bytes) {
+                           std::size_t largest_bytes, bool may_clear) {
   for (int i = 0; i < operations && !testing::Test::HasFatalFailure(); ++i) {
     const auto what = random.below(100U);
     if (what < 60) {
@@ -104,7 +104,7 @@ void run_random_operations(ArenaOracle& oracle, Random& random, int operations,
       if (oracle.marks() > 0) oracle.pop_to(random.below(std::min<std::size_t>(oracle.marks(), 6)));
     } else if (what < 94) {
       oracle.pop_last();
-    } else if (what < 99) {
+    } else if (what < 99 || !may_clear) {
       oracle.pop_bytes(random);
     } else {
       oracle.check();

@@ -52,6 +52,6 @@ class ArenaOracle {
 
 /// A seeded history of all operations.
 void run_random_operations(ArenaOracle& oracle, Random& random, int operations,
-                           std::size_t largest_bytes);
+                           std::size_t largest_bytes, bool may_clear = true);
 
 }  // namespace allot::test

@@ -1,0 +1,91 @@
+// Scratch: a thread's own arena for the time of a scope.
+//
+// scratch(conflicts...) lends an arena of the calling thread that is none of the conflicts: those
+// the caller returns its results through. Two arenas a thread suffice while a function returns
+// through at most one scratch-backed arena; in general one more than the arenas passed through, so
+// that more are made when more conflicts are named, up to kMaxScratchArenas. They are virtual arenas,
+// made at first use and released when the thread ends.
+//
+// A Scratch has a handle of its own, arena(). While it is open the handle it was lent by (an outer
+// scratch's, of the same arena) is locked: a push there is what forgetting to name a conflict looks
+// like. Where the arena has checks it is reported, with the pushing line and the line that opened
+// the scratch; elsewhere the push fails with kScopeOpen, instead of being lost at the scope's end.
+// Scratches of a thread end in reverse, in that thread. Not across co_await or fork.
+#pragma once
+
+#include <initializer_list>
+#include <span>
+
+#include <allot/temp.hpp>
+
+namespace allot {
+
+/// Arenas a thread makes at most, and how large each may become.
+inline constexpr std::size_t kMaxScratchArenas = 8;
+inline constexpr std::size_t kScratchReserveBytes = std::size_t{8} << 30;
+
+class ALLOT_EXPORT Scratch {
+ public:
+  /// A scratch of this thread that is none of `conflicts`; null pointers are ignored. Empty if each
+  /// of kMaxScratchArenas is named: kScratchConflict (reported in a build with assertions, with the
+  /// places of all of them), or if there is no address space: kAddressSpace.
+  explicit Scratch(std::span<const Arena* const> conflicts, Place place = Place::here()) noexcept;
+  /// A scratch at the end of `parent`, which is locked while it is open. Empty if `parent` is locked
+  /// already (kScopeOpen, or reported) or shared by threads (kArenaKind).
+  explicit Scratch(Arena& parent, Place place = Place::here()) noexcept;
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  /// Takes back everything that was pushed to arena().
+  ~Scratch() { end(); }
+
+  /// False if there was none to lend; then every push to arena() fails.
+  explicit operator bool() const noexcept { return parent_ != nullptr; }
+  [[nodiscard]] Arena& arena() noexcept { return arena_; }
+  Arena* operator->() noexcept { return &arena_; }
+  Arena& operator*() noexcept { return arena_; }
+
+  void end() noexcept { finish(false); }
+  /// Ends it and leaves what was pushed in the arena it was lent by.
+  void commit() noexcept { finish(true); }
+
+ private:
+  friend class ReturnSlot;
+  struct Nothing {};
+  Scratch(Nothing /*unused*/, Place place) noexcept { scope_.place = place; }
+  void begin(Arena& parent) noexcept;
+  void finish(bool keep) noexcept;
+
+  Arena arena_;
+  Arena* parent_ = nullptr;
+  detail::ArenaScope scope_;
+};
+
+[[nodiscard]] inline Scratch scratch(Place place = Place::here()) noexcept {
+  return Scratch(std::span<const Arena* const>(), place);
+}
+[[nodiscard]] inline Scratch scratch(const Arena& a, Place place = Place::here()) noexcept {
+  const Arena* const conflicts[] = {&a};
+  return Scratch(std::span<const Arena* const>(conflicts), place);
+}
+[[nodiscard]] inline Scratch scratch(const Arena& a, const Arena& b,
+                                     Place place = Place::here()) noexcept {
+  const Arena* const conflicts[] = {&a, &b};
+  return Scratch(std::span<const Arena* const>(conflicts), place);
+}
+[[nodiscard]] inline Scratch scratch(const Arena& a, const Arena& b, const Arena& c,
+                                     Place place = Place::here()) noexcept {
+  const Arena* const conflicts[] = {&a, &b, &c};
+  return Scratch(std::span<const Arena* const>(conflicts), place);
+}
+[[nodiscard]] inline Scratch scratch(std::initializer_list<const Arena*> conflicts,
+                                     Place place = Place::here()) noexcept {
+  return Scratch(std::span<const Arena* const>(conflicts.begin(), conflicts.size()), place);
+}
+
+/// How many scratch arenas this thread has made so far.
+[[nodiscard]] ALLOT_EXPORT std::size_t scratch_arena_count() noexcept;
+
+}  // namespace allot
+
+#include <allot/mapped_scratch.hpp>
+#include <allot/return_scratch.hpp>
