@@ -39,6 +39,8 @@ Errc set_arena_error(Errc why) noexcept {
   return why;
 }
 
+void set_last_arena_error(Errc why) noexcept { last_arena_error = why; }
+
 ArenaCore::ArenaCore(const Policy& policy, const ArenaOptions& options, Place place)
     : options_(options),
       name_(options.name.substr(0, kNameBytes)),

@@ -74,7 +74,7 @@ struct ArenaEvent {
   const void* address = nullptr;  // of a push or a new block
   std::size_t size_bytes = 0;     // pushed, popped, acquired or committed
   std::size_t used_bytes = 0;     // afterwards
-  Place place;                    // of the call, where it is known
+  Place place = {};                    // of the call, where it is known
 };
 
 /// "push", "pop", ... Static storage.
@@ -93,7 +93,7 @@ inline constexpr std::size_t kNoArenaLimit = ~std::size_t{0};
 struct ArenaOptions {
   /// Shown in reports; at most 31 bytes are kept.
   std::string_view name = "arena";
-  ArenaSource source;
+  ArenaSource source = {};
   /// Chained: the first block; later ones double up to max_block_bytes. A push larger than the next
   /// block gets one of its own.
   std::size_t block_bytes = std::size_t{64} << 10;
@@ -111,7 +111,7 @@ struct ArenaOptions {
   WhenFull when_full = WhenFull::kReturnNull;
   /// May be used by several threads at once: each call takes a mutex.
   bool locked = false;
-  ArenaHook hook;
+  ArenaHook hook = {};
   ArenaChecks checks = kDefaultArenaChecks;
 };
 
@@ -121,5 +121,10 @@ struct ArenaMark {
   std::uint64_t stamp = 0;   // which arena, and how often it had been cleared
   friend bool operator==(const ArenaMark&, const ArenaMark&) = default;
 };
+
+namespace detail {
+/// What Arena::last_error() will say, for parts of the library that are headers only.
+ALLOT_EXPORT void set_last_arena_error(Errc why) noexcept;
+}  // namespace detail
 
 }  // namespace allot

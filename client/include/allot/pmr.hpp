@@ -1,0 +1,88 @@
+// Standard containers on arenas: a std::pmr::memory_resource over an arena and over a scratch, and an
+// STL allocator.
+//
+// These throw std::bad_alloc where the arena has no room. Deallocating gives memory back only if it
+// was the last push. A container must end before its arena is popped below it, cleared or released.
+// std::pmr containers hold absolute pointers: for one process. As thread-safe as the arena.
+#pragma once
+
+#include <memory_resource>
+#include <new>
+
+#include <allot/scratch.hpp>
+
+namespace allot {
+
+/// Allocates from `arena`, which must outlive it. Equal to another one over the same arena.
+class PmrResource : public std::pmr::memory_resource {
+ public:
+  explicit PmrResource(Arena& arena) noexcept : arena_(&arena) {}
+  [[nodiscard]] Arena& arena() const noexcept { return *arena_; }
+
+ protected:
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    void* const block = arena_->push(bytes, alignment);
+    if (block == nullptr) throw std::bad_alloc();
+    return block;
+  }
+  void do_deallocate(void* block, std::size_t bytes, std::size_t /*alignment*/) override {
+    // Not the last push: it goes when the arena is popped that far.
+    (void)arena_->pop_last(block, bytes);
+  }
+  [[nodiscard]] bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {
+    const auto* const same = dynamic_cast<const PmrResource*>(&other);
+    return same != nullptr && (same->arena_ == arena_ || same->arena_->same_arena(*arena_));
+  }
+
+ private:
+  Arena* arena_;
+};
+
+/// A scratch of the calling thread that is none of `conflicts`, as a memory_resource: what was
+/// allocated is gone at its end. Every allocation throws if there was none to lend.
+class ScratchResource : private Scratch, public PmrResource {
+ public:
+  explicit ScratchResource(std::initializer_list<const Arena*> conflicts = {},
+                           Place place = Place::here()) noexcept
+      : Scratch(std::span<const Arena* const>(conflicts.begin(), conflicts.size()), place),
+        PmrResource(Scratch::arena()) {}
+  using PmrResource::arena;
+};
+
+/// For containers that take an allocator type: std::vector<T, ArenaAllocator<T>>.
+template <class T>
+class ArenaAllocator {
+ public:
+  using value_type = T;
+  using propagate_on_container_copy_assignment = std::true_type;
+  using propagate_on_container_move_assignment = std::true_type;
+  using propagate_on_container_swap = std::true_type;
+
+  // NOLINTNEXTLINE(google-explicit-constructor): std::vector<T, ArenaAllocator<T>> v(arena);
+  ArenaAllocator(Arena& arena) noexcept : arena_(&arena) {}
+  template <class U>
+  // NOLINTNEXTLINE(google-explicit-constructor): allocators convert.
+  ArenaAllocator(const ArenaAllocator<U>& other) noexcept : arena_(&other.arena()) {}
+
+  [[nodiscard]] Arena& arena() const noexcept { return *arena_; }
+
+  [[nodiscard]] T* allocate(std::size_t count) {
+    std::size_t bytes = 0;
+    if (__builtin_mul_overflow(count, sizeof(T), &bytes)) throw std::bad_array_new_length();
+    void* const block = arena_->push(bytes, alignof(T));
+    if (block == nullptr) throw std::bad_alloc();
+    return static_cast<T*>(block);
+  }
+  void deallocate(T* block, std::size_t count) noexcept {
+    (void)arena_->pop_last(block, count * sizeof(T));
+  }
+  template <class U>
+  friend bool operator==(const ArenaAllocator& a, const ArenaAllocator<U>& b) noexcept {
+    return &a.arena() == &b.arena() || a.arena().same_arena(b.arena());
+  }
+
+ private:
+  Arena* arena_;
+};
+
+}  // namespace allot

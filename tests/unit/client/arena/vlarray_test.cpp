@@ -1,0 +1,194 @@
+#include <allot/vlarray.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/seed.hpp"
+
+namespace allot {
+namespace {
+
+static_assert(std::random_access_iterator<VlArray<int>::iterator>);
+static_assert(std::random_access_iterator<VlArray<int>::const_iterator>);
+
+// On each kind of arena: contiguous on the first two, segmented on the others.
+class VlArrayKinds : public testing::TestWithParam<ArenaKind> {
+ protected:
+  static Arena make() {
+    switch (GetParam()) {
+      case ArenaKind::kFixed: return Arena::fixed(std::size_t{1} << 24);
+      case ArenaKind::kVirtual: return Arena::reserve(std::size_t{1} << 30);
+      case ArenaKind::kChained: return Arena::chained();
+      case ArenaKind::kChainedVirtual: break;
+    }
+    return Arena::reserve_chained(std::size_t{1} << 20);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Any, VlArrayKinds,
+                         testing::Values(ArenaKind::kFixed, ArenaKind::kVirtual,
+                                         ArenaKind::kChained, ArenaKind::kChainedVirtual),
+                         [](const auto& kind) {
+                           std::string name(describe(kind.param));
+                           std::erase(name, ' ');
+                           return name;
+                         });
+
+TEST_P(VlArrayKinds, ElementsNeverMove) {
+  Arena arena = make();
+  VlArray<int> array(arena);
+  std::vector<const int*> places;
+  for (int i = 0; i < 300'000; ++i) {
+    const int* const place = array.push_back(i);
+    ASSERT_NE(place, nullptr);
+    if (i % 1000 == 0) places.push_back(place);
+  }
+  EXPECT_EQ(array.size(), 300'000U);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    EXPECT_EQ(places[i], &array[i * 1000]);
+    EXPECT_EQ(*places[i], static_cast<int>(i) * 1000);
+  }
+  EXPECT_EQ(std::accumulate(array.begin(), array.end(), std::int64_t{0}),
+            std::int64_t{299'999} * 150'000);
+}
+
+TEST_P(VlArrayKinds, AgreesWithAVectorOverRandomHistories) {
+  const auto range = test::seeds(10);
+  for (std::uint64_t seed = range.first; seed < range.first + range.count; ++seed) {
+    const test::SeedScope scope(__FILE__, __LINE__, seed);
+    test::Random random(seed);
+    Arena arena = make();
+    VlArray<std::string> array(arena);
+    std::vector<std::string> oracle;
+    for (int i = 0; i < 3000; ++i) {
+      const auto what = random.below(100U);
+      const std::string text = "a text that is longer than a small one " + std::to_string(i);
+      if (what < 60) {
+        ASSERT_NE(array.push_back(text), nullptr);
+        oracle.push_back(text);
+      } else if (what < 80 && !oracle.empty()) {
+        array.pop_back();
+        oracle.pop_back();
+      } else if (what < 90) {
+        const std::size_t size = random.below(std::size_t{2000});
+        ASSERT_TRUE(array.resize(size));
+        oracle.resize(size);
+      } else if (what < 92) {
+        array.clear();
+        oracle.clear();
+      } else if (what < 95) {
+        ASSERT_TRUE(array.reserve(random.below(std::size_t{3000})));
+      } else if (!oracle.empty()) {
+        ASSERT_NE(array.push_back(array.front()), nullptr) << "an element of its own";
+        oracle.push_back(oracle.front());
+      }
+      ASSERT_EQ(array.size(), oracle.size());
+      ASSERT_GE(array.capacity(), array.size());
+    }
+    ASSERT_TRUE(std::equal(array.begin(), array.end(), oracle.begin(), oracle.end()));
+    std::sort(array.begin(), array.end());
+    std::sort(oracle.begin(), oracle.end());
+    ASSERT_TRUE(std::equal(array.begin(), array.end(), oracle.begin(), oracle.end()));
+  }
+}
+
+TEST_P(VlArrayKinds, GivesItsMemoryBackIfItIsLast) {
+  Arena arena = make();
+  ASSERT_NE(arena.push(8, 8), nullptr);
+  const std::size_t used = arena.used_bytes();
+  {
+    VlArray<std::uint64_t> array(arena);
+    ASSERT_TRUE(array.resize(10'000));
+    EXPECT_GE(arena.used_bytes(), used + 80'000);
+  }
+  EXPECT_LT(arena.used_bytes(), used + 64) << "but for padding";
+}
+
+TEST_P(VlArrayKinds, RefusesSizesThatCannotBe) {
+  Arena arena = make();
+  VlArray<std::uint64_t> array(arena);
+  ASSERT_NE(array.push_back(1), nullptr);
+  if (array.is_contiguous()) {
+    for (const std::size_t count : {~std::size_t{0}, ~std::size_t{0} / 8 + 2}) {
+      EXPECT_FALSE(array.reserve(count));
+      EXPECT_FALSE(array.resize(count));
+      EXPECT_EQ(Arena::last_error(), Errc::kSizeTooLarge);
+    }
+  }
+  EXPECT_EQ(array.size(), 1U);
+  EXPECT_EQ(array[0], 1U);
+}
+
+TEST(VlArray, IsContiguousOnAVirtualArena) {
+  VlArray<int> array;
+  ASSERT_TRUE(array.is_contiguous());
+  ASSERT_TRUE(array.resize(100'000));
+  const std::span<int> all = array.span();
+  ASSERT_EQ(all.size(), 100'000U);
+  EXPECT_EQ(&all.back(), &array[99'999]);
+  EXPECT_EQ(&all.back() - &all.front(), 99'999);
+}
+
+TEST(VlArray, IsSegmentedOnAChainedArenaAndOthersMayPush) {
+  Arena arena = Arena::reserve_chained(1 << 20);
+  VlArray<int> array(arena);
+  for (int i = 0; i < 100'000; ++i) {
+    ASSERT_NE(array.push_back(i), nullptr);
+    if (i % 5000 == 0) {
+      ASSERT_NE(arena.push(1), nullptr);
+    }
+  }
+  EXPECT_TRUE(array.span().empty());
+  std::size_t index = 0;
+  for (std::size_t segment = 0; segment < array.segment_count(); ++segment) {
+    for (const int& element : array.segment(segment)) {
+      ASSERT_EQ(&element, &array[index]);
+      ASSERT_EQ(static_cast<std::size_t>(element), index++);
+    }
+  }
+  EXPECT_EQ(index, array.size());
+}
+
+TEST(VlArray, CannotGrowOnceAnotherPushLiesBehindIt) {
+  Arena arena = Arena::reserve(1 << 24);
+  VlArray<int> array(arena);
+  ASSERT_NE(array.push_back(1), nullptr);
+  const ArenaMark mark = arena.pos();
+  ASSERT_NE(arena.push(1, 1), nullptr);
+  const std::size_t used = arena.used_bytes();
+  while (array.size() < array.capacity()) ASSERT_NE(array.push_back(2), nullptr);
+  EXPECT_EQ(array.push_back(3), nullptr);
+  EXPECT_EQ(Arena::last_error(), Errc::kNotLast);
+  EXPECT_EQ(arena.used_bytes(), used);
+  ASSERT_EQ(arena.pop_to(mark), Errc::kOk);
+  EXPECT_NE(array.push_back(3), nullptr);
+}
+
+TEST(VlArray, IsFullWithItsArenaAndKeepsWhatItHas) {
+  Arena arena = Arena::fixed(10'000);
+  VlArray<std::uint32_t> array(arena);
+  std::uint32_t count = 0;
+  while (array.push_back(count) != nullptr) ++count;
+  EXPECT_EQ(Arena::last_error(), Errc::kArenaFull);
+  EXPECT_EQ(count, 2500U) << "to the last byte";
+  for (std::uint32_t i = 0; i < count; ++i) ASSERT_EQ(array[i], i);
+}
+
+TEST(VlArray, DestroysItsElements) {
+  const auto counted = std::make_shared<int>(1);
+  {
+    VlArray<std::shared_ptr<int>> array;
+    for (int i = 0; i < 5000; ++i) ASSERT_NE(array.push_back(counted), nullptr);
+    EXPECT_EQ(counted.use_count(), 5001);
+    ASSERT_TRUE(array.resize(10));
+    EXPECT_EQ(counted.use_count(), 11);
+  }
+  EXPECT_EQ(counted.use_count(), 1);
+}
+
+}  // namespace
+}  // namespace allot
