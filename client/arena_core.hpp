@@ -139,8 +139,12 @@ class ArenaCore {
   [[nodiscard]] bool open_first(const Policy& policy, Errc& why) noexcept;
   [[nodiscard]] ArenaBlock* acquire(std::size_t bytes, std::size_t alignment, Errc& why) noexcept;
   [[nodiscard]] ArenaBlock* reserve(std::size_t bytes, std::size_t minimum, Errc& why) noexcept;
-  [[nodiscard]] ArenaBlock* next_block(std::size_t need, std::size_t alignment, Errc& why) noexcept;
-  [[nodiscard]] ArenaBlock* take_spare(std::size_t need) noexcept;
+  [[nodiscard]] ArenaBlock* next_block(std::size_t size, std::size_t alignment, Errc& why) noexcept;
+  [[nodiscard]] ArenaBlock* take_spare(std::size_t size, std::size_t alignment) noexcept;
+  /// Every source aligns as asked, up to a page.
+  [[nodiscard]] std::size_t room_for(std::size_t size, std::size_t alignment) const noexcept {
+    return alignment <= page_bytes_ ? size : size + alignment - 1;
+  }
   [[nodiscard]] Errc commit(ArenaBlock& block, std::uintptr_t end) noexcept;
   [[nodiscard]] void* push_lone(ArenaBump& bump, std::size_t size, std::size_t alignment, bool zero,
                                 Errc& why) noexcept;

@@ -40,10 +40,10 @@ void* ArenaCore::push(ArenaBump& bump, std::size_t size, std::size_t alignment, 
       why = Errc::kArenaFull;
       return nullptr;
     }
-    const std::size_t need = size + alignment - 1;
+    const std::size_t need = room_for(size, alignment);
     const std::size_t block_bytes = is_virtual() ? reserve_bytes_ : next_block_bytes_;
     if (need > block_bytes) return push_lone(bump, size, alignment, zero, why);
-    ArenaBlock* const block = next_block(need, alignment, why);
+    ArenaBlock* const block = next_block(size, alignment, why);
     if (block == nullptr) return nullptr;
     start = align_up(block->begin, alignment);
     if (why = commit(*block, start + size); why != Errc::kOk) {
@@ -72,7 +72,7 @@ void* ArenaCore::hand_out(std::uintptr_t start, std::size_t size, std::uintptr_t
 
 void* ArenaCore::push_lone(ArenaBump& bump, std::size_t size, std::size_t alignment, bool zero,
                            Errc& why) noexcept {
-  ArenaBlock* const block = acquire(size + alignment - 1, alignment, why);
+  ArenaBlock* const block = acquire(room_for(size, alignment), alignment, why);
   if (block == nullptr) return nullptr;
   if (checks_) poison(block->begin, block->committed);
   const std::uintptr_t start = align_up(block->begin, alignment);
@@ -106,8 +106,9 @@ std::size_t ArenaCore::align(ArenaBump& bump, std::size_t alignment, Errc& why) 
   return used(bump) - before;
 }
 
-ArenaBlock* ArenaCore::next_block(std::size_t need, std::size_t alignment, Errc& why) noexcept {
-  if (ArenaBlock* const spare = take_spare(need); spare != nullptr) return spare;
+ArenaBlock* ArenaCore::next_block(std::size_t size, std::size_t alignment, Errc& why) noexcept {
+  if (ArenaBlock* const spare = take_spare(size, alignment); spare != nullptr) return spare;
+  const std::size_t need = room_for(size, alignment);
   if (is_virtual()) return reserve(reserve_bytes_, need, why);
   ArenaBlock* block = acquire(next_block_bytes_, alignment, why);
   if (block == nullptr) {
@@ -121,10 +122,11 @@ ArenaBlock* ArenaCore::next_block(std::size_t need, std::size_t alignment, Errc&
   return block;
 }
 
-ArenaBlock* ArenaCore::take_spare(std::size_t need) noexcept {
+ArenaBlock* ArenaCore::take_spare(std::size_t size, std::size_t alignment) noexcept {
   for (ArenaBlock** link = &spare_; *link != nullptr; link = &(*link)->older) {
     ArenaBlock* const block = *link;
-    if (block->end - block->begin < need) continue;
+    const std::uintptr_t start = align_up(block->begin, alignment);
+    if (start > block->end || block->end - start < size) continue;
     *link = block->older;
     spare_bytes_ -= block->charged_bytes;
     return block;

@@ -1,0 +1,84 @@
+// What an arena tells its hook, and the sink that writes it to a log.
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <allot/arena_log.hpp>
+#include <allot/temp.hpp>
+
+namespace allot {
+namespace {
+
+struct Told {
+  ArenaEvent::Kind kind;
+  std::size_t size_bytes;
+  std::size_t used_bytes;
+  int line;
+};
+
+void remember(void* context, const ArenaEvent& event) noexcept {
+  static_cast<std::vector<Told>*>(context)->push_back(
+      {event.kind, event.size_bytes, event.used_bytes, event.place.line});
+}
+
+TEST(ArenaHook, IsToldEachEventInOrder) {
+  for (const ArenaChecks checks : {ArenaChecks::kOff, ArenaChecks::kOn}) {
+    std::vector<Told> told;
+    ArenaOptions options;
+    options.checks = checks;
+    options.hook = {&remember, &told};
+    Arena arena = Arena::reserve(1 << 20, options);
+    const int line = __LINE__ + 1;
+    ASSERT_NE(arena.push(100, 1), nullptr);
+    ASSERT_NE(arena.push(50, 1), nullptr);
+    ASSERT_EQ(arena.pop(50), Errc::kOk);
+    {
+      const Temp temp(arena);
+      ASSERT_NE(arena.push_zero(10, 1), nullptr);
+    }
+    ASSERT_EQ(arena.clear(), Errc::kOk);
+    ASSERT_EQ(arena.release(), Errc::kOk);
+    using Kind = ArenaEvent::Kind;
+    const std::vector<Kind> expected = {Kind::kGrow,     Kind::kPush,       Kind::kPush,
+                                        Kind::kPop,      Kind::kScopeBegin, Kind::kPush,
+                                        Kind::kScopeEnd, Kind::kClear,      Kind::kRelease};
+    ASSERT_EQ(told.size(), expected.size());
+    for (std::size_t i = 0; i < told.size(); ++i) EXPECT_EQ(told[i].kind, expected[i]) << i;
+    EXPECT_EQ(told[1].size_bytes, 100U);
+    EXPECT_EQ(told[1].line, line);
+    EXPECT_EQ(told[2].used_bytes, 150U);
+    EXPECT_EQ(told[3].used_bytes, 100U);
+    EXPECT_EQ(told[6].size_bytes, 10U);
+    EXPECT_EQ(told[7].size_bytes, 100U);
+  }
+}
+
+TEST(ArenaLog, WritesALineForEachEvent) {
+  std::ostringstream out;
+  spdlog::logger logger("arenas", std::make_shared<spdlog::sinks::ostream_sink_st>(out));
+  logger.set_pattern("%l %v");
+  logger.set_level(spdlog::level::trace);
+  ArenaOptions options;
+  options.name = "logged";
+  options.hook = arena_log(logger);
+  {
+    Arena arena = Arena::chained(options);
+    ASSERT_NE(arena.push(123), nullptr);
+    logger.set_level(spdlog::level::info);
+    ASSERT_NE(arena.push(7), nullptr);
+    ASSERT_NE(arena.push(1 << 20), nullptr);
+  }
+  const std::string text = out.str();
+  EXPECT_NE(text.find("trace arena logged: push of 123 bytes"), std::string::npos) << text;
+  EXPECT_EQ(text.find("push of 7 bytes"), std::string::npos) << text;
+  EXPECT_NE(text.find("info arena logged: grow of 1048576 bytes"), std::string::npos) << text;
+  EXPECT_NE(text.find("info arena logged: release"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace allot
