@@ -41,6 +41,10 @@ void Contender::launch_cold() {
 void Contender::prepare(std::size_t size_bytes, std::chrono::milliseconds round) {
   launch_cold();
   size_bytes_ = size_bytes;
+  if (spec_.fixed_pairs > 0) {
+    pairs_ = spec_.fixed_pairs;
+    return;
+  }
   const double round_ns = std::chrono::duration<double, std::nano>(round).count();
   std::uint64_t pairs = kFirstPairs;
   double taken_ns = 0;
@@ -55,6 +59,7 @@ void Contender::prepare(std::size_t size_bytes, std::chrono::milliseconds round)
 
 void Contender::launch() {
   launch_cold();
+  if (spec_.fixed_pairs > 0) return;
   order(std::max(pairs_ / 4, kFirstPairs));
   (void)answer_ns();
 }

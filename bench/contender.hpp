@@ -22,7 +22,8 @@ struct ContenderSpec {
   std::string name;
   std::string allocator;
   std::string preload;
-  int cpu = -1;  // -1: any
+  int cpu = -1;                   // -1: any
+  std::uint64_t fixed_pairs = 0;  // of a round, without warm-up; 0: as many as take a round
 };
 
 class Contender {

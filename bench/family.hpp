@@ -26,6 +26,7 @@ struct Family {
 
 [[nodiscard]] std::vector<Measurement> measure_pair(const Effort& effort);
 [[nodiscard]] std::vector<Measurement> measure_two_processes(const Effort& effort);
+[[nodiscard]] std::vector<Measurement> measure_arena(const Effort& effort);
 [[nodiscard]] std::vector<Measurement> measure_recovery(const Effort& effort);
 [[nodiscard]] std::vector<Measurement> measure_idle(const Effort& effort);
 
@@ -34,6 +35,8 @@ inline constexpr std::array kFamilies = {
            measure_pair},
     Family{"two-processes", "the same in two processes at once, one on each processor",
            measure_two_processes},
+    Family{"arena", "push, growth, scopes and VlArray; beside a bump, std::pmr, Boost and protobuf",
+           measure_arena},
     Family{"recovery", "how long a killed process's memory is away", measure_recovery},
     Family{"idle", "what a daemon without sessions costs", measure_idle},
 };

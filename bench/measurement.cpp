@@ -4,6 +4,12 @@
 
 namespace allot::bench {
 
+Sample Sample::scaled(double factor) const {
+  Sample scaled;
+  for (const double value : values_) scaled.add(value * factor);
+  return scaled;
+}
+
 double Sample::median() const {
   if (values_.empty()) return 0;
   std::vector<double> sorted = values_;

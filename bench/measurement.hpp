@@ -18,6 +18,8 @@ class Sample {
   explicit Sample(double value) : values_{value} {}
 
   void add(double value) { values_.push_back(value); }
+  /// Each value times `factor`.
+  [[nodiscard]] Sample scaled(double factor) const;
   [[nodiscard]] std::size_t count() const noexcept { return values_.size(); }
   [[nodiscard]] double median() const;
   [[nodiscard]] double min() const;

@@ -118,8 +118,9 @@ Errc Arena::release(Place place) noexcept {
   return Errc::kOk;
 }
 
-void* Arena::push_slow(std::size_t size, std::size_t alignment, unsigned how,
-                       Place place) noexcept {
+void* Arena::push_slow(std::size_t size, std::size_t alignment, unsigned how, const char* file,
+                       int line) noexcept {
+  const Place place{file, line};
   const ArenaEntry entry(*this, "a push", place);
   Errc why = entry.why();
   if (entry) {

@@ -1,7 +1,5 @@
 #include "client/arena_core.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -16,7 +14,6 @@ namespace allot::detail {
 namespace {
 
 constexpr std::size_t kNameBytes = 31;
-constexpr std::size_t kMaxBytes = std::size_t{1} << 47;
 
 constinit Atomic<std::uint64_t> last_arena_id{};
 thread_local Errc last_arena_error = Errc::kOk;
@@ -29,8 +26,6 @@ std::uint64_t next_arena_id() noexcept {
   }
   return last + 1;
 }
-
-std::uintptr_t this_thread() noexcept { return static_cast<std::uintptr_t>(::pthread_self()); }
 
 }  // namespace
 
@@ -57,13 +52,15 @@ ArenaCore::~ArenaCore() {
   while (current_ != nullptr) free_block(std::exchange(current_, current_->older));
   while (lone_ != nullptr) free_block(std::exchange(lone_, lone_->older));
   keep_at_most(0);
+  while (records_ != nullptr) delete std::exchange(records_, records_->older);
+  while (early_ends_ != nullptr) delete std::exchange(early_ends_, early_ends_->next);
 }
 
 ArenaCore* ArenaCore::create(const Policy& policy, const ArenaOptions& options, Place place,
                              Errc& why) noexcept {
-  if (policy.first_bytes == 0 || policy.first_bytes > kMaxBytes || options.block_bytes == 0 ||
+  if (policy.first_bytes == 0 || policy.first_bytes > kMaxArenaBytes || options.block_bytes == 0 ||
       options.commit_bytes == 0) {
-    why = policy.first_bytes > kMaxBytes ? Errc::kSizeTooLarge : Errc::kBadArgument;
+    why = policy.first_bytes > kMaxArenaBytes ? Errc::kSizeTooLarge : Errc::kBadArgument;
     return nullptr;
   }
   ArenaCore* core = nullptr;
@@ -122,9 +119,8 @@ void ArenaCore::hold(Arena& arena) noexcept {
 
 void ArenaCore::moved(Arena& from, Arena& to) noexcept {
   const ArenaBump& bump = registers(from);
-  if (checks_ && (holder_ != &from || bump.scope != nullptr)) {
-    fault("moved while a scope is open", Place{}, "opened",
-          bump.scope != nullptr ? bump.scope->place : made_at_);
+  if (checks_ && (holder_ != &from || bump.barrier != 0)) {
+    fault("moved while a scope is open", Place{}, "opened", opened_at());
   }
   if (holder_ == &from) holder_ = &to;
 }
@@ -135,12 +131,12 @@ ArenaBump& ArenaCore::registers(Arena& handle) noexcept {
 
 Errc ArenaCore::end(Arena& arena, Place place, bool in_destructor) noexcept {
   ArenaBump& bump = registers(*holder_);
-  const bool scope_open = holder_ != &arena || bump.scope != nullptr;
+  const bool scope_open = holder_ != &arena || bump.barrier != 0;
   if (scope_open || children_ != nullptr) {
     if (checks_) {
       fault("released while something is open in it", place,
             scope_open ? "the scope was opened" : "a child arena holds blocks of it, made",
-            bump.scope != nullptr ? bump.scope->place : made_at_);
+            opened_at());
     }
     if (!in_destructor) return Errc::kScopeOpen;
     // What is open goes on in memory that stays: a child's end frees it.
@@ -152,83 +148,6 @@ Errc ArenaCore::end(Arena& arena, Place place, bool in_destructor) noexcept {
   current_->dirty = std::max(current_->dirty, bump.cursor);
   delete this;
   return Errc::kOk;
-}
-
-void ArenaCore::begin_scope(Arena& handle, ArenaScope& scope) noexcept {
-  ArenaBump& bump = registers(handle);
-  scope.older = bump.scope;
-  scope.cursor = bump.cursor;
-  scope.floor = bump.floor;
-  scope.align_mask = bump.align_mask;
-  scope.offset = used(bump);
-  scope.thread = this_thread();
-  bump.scope = &scope;
-  bump.floor = bump.cursor;
-  tell(ArenaEvent::Kind::kScopeBegin, bump, nullptr, 0, scope.place);
-}
-
-void ArenaCore::end_scope(Arena& handle, ArenaScope& scope, bool keep) noexcept {
-  std::unique_lock lock(mutex_, std::defer_lock);
-  if (options_.locked) lock.lock();
-  // The holder's: a scratch that was opened after this scope, and is open still, has the list.
-  ArenaBump& bump = registers(*holder_);
-  ArenaScope** link = &bump.scope;
-  while (*link != nullptr && *link != &scope) link = &(*link)->older;
-  if (*link == nullptr) return;  // never begun
-  if (checks_ && scope.thread != 0 && scope.thread != this_thread()) {
-    fault("a scope ended in another thread than the one that opened it", scope.place);
-  }
-  if (link != &bump.scope || holder_ != &handle) {
-    if (checks_) {
-      fault("a scope ended out of order, opened", scope.place, "while a younger one is open",
-            bump.scope->place);
-    }
-    *link = scope.older;
-    return;
-  }
-  bump.scope = scope.older;
-  bump.align_mask = scope.align_mask;
-  if (keep) {
-    bump.floor = bump.floor == scope.cursor ? scope.floor : kNoFloor;
-  } else {
-    const std::size_t taken = used(bump) - scope.offset;
-    if (unwind(bump, scope.offset) == Errc::kOk) {
-      bump.floor = scope.floor;
-      tell(ArenaEvent::Kind::kScopeEnd, bump, nullptr, taken, scope.place);
-      return;
-    }
-    if (checks_) fault("a scope ended with a child arena open in it, opened", scope.place);
-    bump.floor = kNoFloor;
-  }
-  tell(ArenaEvent::Kind::kScopeEnd, bump, nullptr, 0, scope.place);
-}
-
-Place ArenaCore::opened_at() const noexcept {
-  const ArenaBump& bump = instrumented_ ? shared_ : ArenaAccess::bump(*holder_);
-  return bump.scope != nullptr ? bump.scope->place : made_at_;
-}
-
-void ArenaCore::check_lease_end(const Arena& lease, const ArenaScope& scope) const noexcept {
-  const ArenaBump& bump = instrumented_ ? shared_ : ArenaAccess::bump(*holder_);
-  if (holder_ == &lease && bump.scope == &scope) return;
-  // Reported with and without checks: the younger one would go on in a handle that is gone.
-  fault("a scratch ended out of order, opened", scope.place,
-        "while a younger scope is open, opened", opened_at());
-}
-
-void ArenaCore::lease(Arena& from, Arena& to) noexcept {
-  ArenaAccess::bump(to) = std::exchange(ArenaAccess::bump(from), ArenaBump());
-  ArenaAccess::set(to, this);
-  registers(to).align_mask = kDefaultArenaAlignment - 1;
-  holder_ = &to;
-  ++lease_depth_;
-}
-
-void ArenaCore::end_lease(Arena& from, Arena& to) noexcept {
-  ArenaAccess::bump(from) = std::exchange(ArenaAccess::bump(to), ArenaBump());
-  ArenaAccess::set(to, nullptr);
-  holder_ = &from;
-  --lease_depth_;
 }
 
 void ArenaCore::tell(ArenaEvent::Kind kind, const ArenaBump& bump, const void* address,
@@ -266,16 +185,14 @@ ArenaEntry::ArenaEntry(const Arena& handle, const char* what, Place place) noexc
   lock();
   ArenaBump& bump = core_->instrumented_ ? core_->shared_ : ArenaAccess::bump(handle);
   if (core_->holder_ != &handle) {
-    const ArenaBump& holders = core_->registers(*core_->holder_);
     if (core_->checks_) {
-      core_->fault(what, place, "a younger scratch has the arena, opened",
-                   holders.scope != nullptr ? holders.scope->place : core_->made_at_);
+      core_->fault(what, place, "a younger scratch has the arena, opened", core_->opened_at());
     }
     why_ = Errc::kScopeOpen;
     return;
   }
-  if (core_->checks_ && bump.scope != nullptr && bump.scope->thread != this_thread()) {
-    core_->fault(what, place, "another thread has a scope open, opened", bump.scope->place);
+  if (core_->checks_ && core_->records_ != nullptr && core_->records_->thread != arena_thread()) {
+    core_->fault(what, place, "another thread has a scope open, opened", core_->opened_at());
   }
   bump_ = &bump;
 }
@@ -293,20 +210,6 @@ void ArenaEntry::lock() noexcept {
   if (!core_->options_.locked) return;
   core_->mutex_.lock();
   locked_ = true;
-}
-
-void begin_scope_slow(Arena& arena, ArenaScope& scope) noexcept {
-  const ArenaEntry entry(arena, "a scope begins", scope.place);
-  if (!entry) {
-    set_arena_error(entry.why());
-    return;
-  }
-  entry.core()->begin_scope(arena, scope);
-}
-
-void end_scope_slow(Arena& arena, ArenaScope& scope, bool keep) noexcept {
-  ArenaCore* const core = ArenaAccess::core(arena);
-  if (core != nullptr) core->end_scope(arena, scope, keep);
 }
 
 }  // namespace allot::detail

@@ -1,10 +1,11 @@
 // ArenaCore: what lies behind an arena's handle: its blocks, source, options and open things.
 //
 // Made by Arena's named constructors and used by its cold paths; the hot ones know only ArenaBump.
-// Split over: arena_core.cpp (life, entry, scopes), arena_growth.cpp (push that does not fit),
-// arena_unwind.cpp (pop, clear, shrink). One handle at a time holds the arena: the one it was made
-// with, or that of the youngest scratch opened on it (`holder_`); its registers are the handle's own,
-// or `shared_` if the arena is instrumented (checks, hook, mutex): then every handle is parked.
+// Split over: arena_core.cpp (life, entry), arena_scopes.cpp (scopes, leases), arena_growth.cpp (push
+// that does not fit), arena_unwind.cpp (pop, clear, shrink). One handle at a time holds the arena: the
+// one it was made with, or that of the youngest scratch opened on it (`holder_`); its registers are
+// the handle's own, or `shared_` if the arena is instrumented (checks, hook, mutex): then every handle
+// is parked.
 //
 // Positions are one line of offsets, 0 .. used. Blocks lie on it in order. A push too large for a
 // block has a block of its own, a *lone* one, which lies on the line where it was pushed: the
@@ -13,7 +14,8 @@
 // Invariants
 // C1. current_ and its `older` chain are the blocks that were bumped in, youngest first; lone_ and
 //     its chain the lone ones; spare_ the kept ones. A block is in one of them.
-// C2. committed_ and reserved_ are the sums over all of them; committed_ <= limit_bytes.
+// C2. committed_ and reserved_ are the sums over all of them; committed_ <= limit_bytes, but for a
+//     fixed arena's buffer.
 // C3. Nothing is freed or moved by a call that fails.
 #pragma once
 
@@ -49,6 +51,21 @@ struct ArenaBlock {
   // Of a lone block: where it lies on the line of offsets.
   [[nodiscard]] std::uint64_t first_offset() const noexcept { return begin - origin; }
   [[nodiscard]] std::uint64_t end_offset() const noexcept { return cursor - origin; }
+};
+
+// A scope of an arena with checks, a hook or a mutex: where it was opened and by whom.
+struct ScopeRecord {
+  ScopeRecord* older = nullptr;
+  Place place;
+  std::uintptr_t thread = 0;
+  ArenaScope scope{};
+};
+
+// A scope that ended before a younger one: the barrier that its end should have restored.
+struct EarlyEnd {
+  EarlyEnd* next = nullptr;
+  std::uint64_t barrier = 0;
+  std::uint64_t before = 0;
 };
 
 // A block that a child arena holds.
@@ -96,11 +113,14 @@ class ArenaCore {
   [[nodiscard]] std::size_t shrink(ArenaBump& bump) noexcept;
   void reset_floor(ArenaBump& bump) noexcept;
 
-  // Scopes (arena_core.cpp).
-  void begin_scope(Arena& handle, ArenaScope& scope) noexcept;
-  void end_scope(Arena& handle, ArenaScope& scope, bool keep) noexcept;
+  // Scopes (arena_scopes.cpp).
+  /// False, and no scope, without memory for its record. `record` is null if the arena needs none.
+  [[nodiscard]] bool begin_scope(Arena& handle, Place place, ArenaScope& scope,
+                                 ScopeRecord*& record) noexcept;
+  void end_scope(Arena& handle, ArenaScope scope, ScopeRecord* record, bool keep) noexcept;
   /// Ends the process if something younger than this scratch is open.
-  void check_lease_end(const Arena& lease, const ArenaScope& scope) const noexcept;
+  void check_lease_end(const Arena& lease, const ArenaScope& scope, const ScopeRecord* record,
+                       Place place) const noexcept;
   /// Where the youngest scope was opened; where the arena was made if there is none.
   [[nodiscard]] Place opened_at() const noexcept;
   void lease(Arena& from, Arena& to) noexcept;
@@ -161,6 +181,9 @@ class ArenaCore {
   }
   [[nodiscard]] bool is_open_above(const ArenaBump& bump, std::uint64_t offset) const noexcept;
   [[nodiscard]] ArenaBump& registers(Arena& handle) noexcept;
+  [[nodiscard]] bool take_record(ScopeRecord* record) noexcept;
+  void end_early(ArenaBump& bump, const ArenaScope& scope) noexcept;
+  [[nodiscard]] std::uint64_t barrier_before(const ArenaScope& scope) noexcept;
 
   ArenaOptions options_;
   std::string name_;
@@ -179,6 +202,8 @@ class ArenaCore {
   std::size_t spare_bytes_ = 0;
   DestructorNode* destructors_ = nullptr;
   ChildBlock* children_ = nullptr;
+  ScopeRecord* records_ = nullptr;
+  EarlyEnd* early_ends_ = nullptr;
   std::size_t committed_ = 0;
   std::size_t reserved_ = 0;
   std::uint64_t stamp_ = 0;
@@ -207,6 +232,9 @@ struct ArenaAccess {
     return {arena.released_file_, arena.released_line_};
   }
 };
+
+/// Names the calling thread, as scopes remember it.
+[[nodiscard]] std::uintptr_t arena_thread() noexcept;
 
 /// Records why this thread's arena call failed; returns it.
 Errc set_arena_error(Errc why) noexcept;

@@ -10,9 +10,6 @@ namespace allot::detail {
 
 namespace {
 
-// No address space is larger; sums of sizes and alignments below it do not overflow.
-constexpr std::size_t kMaxBytes = std::size_t{1} << 47;
-
 void* pointer(std::uintptr_t address) noexcept {
   return reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr): a bump cursor
 }
@@ -25,11 +22,11 @@ constexpr std::uintptr_t align_up(std::uintptr_t value, std::size_t alignment) n
 
 void* ArenaCore::push(ArenaBump& bump, std::size_t size, std::size_t alignment, bool zero,
                       Errc& why) noexcept {
-  if (!is_alignment(alignment) || alignment > kMaxBytes) {
+  if (!is_alignment(alignment) || alignment > kMaxArenaBytes) {
     why = Errc::kBadAlignment;
     return nullptr;
   }
-  if (size > kMaxBytes) {
+  if (size > kMaxArenaBytes) {
     why = Errc::kSizeTooLarge;
     return nullptr;
   }
@@ -88,7 +85,7 @@ void* ArenaCore::push_lone(ArenaBump& bump, std::size_t size, std::size_t alignm
 }
 
 std::size_t ArenaCore::align(ArenaBump& bump, std::size_t alignment, Errc& why) noexcept {
-  if (!is_alignment(alignment) || alignment > kMaxBytes) {
+  if (!is_alignment(alignment) || alignment > kMaxArenaBytes) {
     why = Errc::kBadAlignment;
     return Arena::kFailed;
   }

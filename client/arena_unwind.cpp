@@ -16,7 +16,7 @@ void* pointer(std::uintptr_t address) noexcept {
 }  // namespace
 
 bool ArenaCore::is_open_above(const ArenaBump& bump, std::uint64_t offset) const noexcept {
-  if (bump.scope != nullptr && offset < bump.scope->offset) return true;
+  if (bump.barrier != 0 && offset < bump.barrier - 1) return true;
   // The youngest reaches furthest.
   return children_ != nullptr && offset < children_->end_offset;
 }
@@ -81,12 +81,10 @@ void ArenaCore::reset_floor(ArenaBump& bump) noexcept {
   bump.floor = kNoFloor;
   if (destructors_ != nullptr || lone_ != nullptr || children_ != nullptr) return;
   const std::uintptr_t begin = current_->begin + (current_->older != nullptr ? 1 : 0);
-  if (bump.scope == nullptr) {
-    bump.floor = begin;
-  } else if (bump.scope->offset >= current_->begin - bump.origin) {
-    bump.floor = std::max(begin, bump.origin + bump.scope->offset);
-  } else {
-    bump.floor = begin;
+  bump.floor = begin;
+  // A scope that began in this block.
+  if (bump.barrier != 0 && bump.barrier - 1 >= current_->begin - bump.origin) {
+    bump.floor = std::max(begin, bump.origin + bump.barrier - 1);
   }
 }
 
@@ -100,7 +98,7 @@ Errc ArenaCore::pop_last(ArenaBump& bump, std::uintptr_t address, std::size_t si
 }
 
 Errc ArenaCore::clear(ArenaBump& bump, std::size_t retain_bytes) noexcept {
-  if (bump.scope != nullptr || children_ != nullptr) return Errc::kScopeOpen;
+  if (bump.barrier != 0 || children_ != nullptr) return Errc::kScopeOpen;
   const std::size_t keep = std::exchange(options_.retain_bytes, retain_bytes);
   const Errc done = unwind(bump, 0);
   options_.retain_bytes = keep;

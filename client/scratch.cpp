@@ -49,8 +49,7 @@ bool is_named(const Arena& arena, std::span<const Arena* const> conflicts) noexc
 
 std::size_t scratch_arena_count() noexcept { return scratch_arenas().count; }
 
-Scratch::Scratch(std::span<const Arena* const> conflicts, Place place) noexcept {
-  scope_.place = place;
+Scratch::Scratch(std::span<const Arena* const> conflicts, Place place) noexcept : place_(place) {
   ScratchArenas& all = scratch_arenas();
   for (std::size_t i = 0; i < kMaxScratchArenas; ++i) {
     Arena& arena = all.arenas[i];
@@ -69,13 +68,10 @@ Scratch::Scratch(std::span<const Arena* const> conflicts, Place place) noexcept 
   if (kDefaultArenaChecks == ArenaChecks::kOn) report_conflicts(all, place);
 }
 
-Scratch::Scratch(Arena& parent, Place place) noexcept {
-  scope_.place = place;
-  begin(parent);
-}
+Scratch::Scratch(Arena& parent, Place place) noexcept : place_(place) { begin(parent); }
 
 void Scratch::begin(Arena& parent) noexcept {
-  const ArenaEntry entry(parent, "a scratch begins", scope_.place);
+  const ArenaEntry entry(parent, "a scratch begins", place_);
   if (!entry) {
     set_arena_error(entry.why());
     return;
@@ -84,7 +80,10 @@ void Scratch::begin(Arena& parent) noexcept {
     set_arena_error(Errc::kArenaKind);
     return;
   }
-  entry.core()->begin_scope(parent, scope_);
+  if (!entry.core()->begin_scope(parent, place_, scope_, record_)) {
+    set_arena_error(Errc::kMachineFull);
+    return;
+  }
   entry.core()->lease(parent, arena_);
   parent_ = &parent;
 }
@@ -93,9 +92,9 @@ void Scratch::finish(bool keep) noexcept {
   if (parent_ == nullptr) return;
   Arena& parent = *std::exchange(parent_, nullptr);
   ArenaCore* const core = ArenaAccess::core(arena_);
-  core->check_lease_end(arena_, scope_);
+  core->check_lease_end(arena_, scope_, record_, place_);
   core->end_lease(parent, arena_);
-  core->end_scope(parent, scope_, keep);
+  core->end_scope(parent, scope_, record_, keep);
 }
 
 ReturnSlot::ReturnSlot(Arena& parent, std::size_t size_bytes, std::size_t alignment,

@@ -20,6 +20,7 @@
 
 #include <allot/session.hpp>
 
+#include "bench/runner/arena_loop.hpp"
 #include "bench/runner/loop.hpp"
 
 namespace allot::bench {
@@ -44,6 +45,12 @@ const std::map<std::string, std::function<std::unique_ptr<Loop>()>>& loops() {
       {"allot-inline", make_allot_inline_loop},
       {"interprocess", make_interprocess_loop}};
   return kLoops;
+}
+
+std::vector<std::string> allocator_names() {
+  std::vector<std::string> names = arena_loop_names();
+  for (const auto& [name, unused] : loops()) names.push_back(name);
+  return names;
 }
 
 void pin_to(int cpu) {
@@ -106,7 +113,10 @@ void run(const Settings& settings) {
     hold(settings);
     return;
   }
-  const std::unique_ptr<Loop> loop = loops().at(settings.allocator)();
+  const auto found = loops().find(settings.allocator);
+  const std::unique_ptr<Loop> loop =
+      found != loops().end() ? found->second() : make_arena_loop(settings.allocator);
+  if (loop == nullptr) throw std::runtime_error("no " + settings.allocator + " in this build");
   if (settings.pairs > 0) {
     run_once(*loop, settings);
   } else {
@@ -123,7 +133,7 @@ int main(int argc, char** argv) {
   CLI::App app("One contender of allot_bench");
   app.add_option("--loop", settings.loop, "What to do")->check(CLI::IsMember({"pair", "hold"}));
   app.add_option("--allocator", settings.allocator, "Whose allocate and free")
-      ->check(CLI::IsMember(allot::bench::loops()));
+      ->check(CLI::IsMember(allot::bench::allocator_names()));
   app.add_option("--size", settings.size_bytes, "Bytes of a block")->check(CLI::PositiveNumber);
   app.add_option("--cpu", settings.cpu, "Run on this processor only");
   app.add_option("--pairs", settings.pairs, "Do so many pairs and exit, instead of obeying lines");

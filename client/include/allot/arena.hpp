@@ -84,35 +84,38 @@ class ALLOT_EXPORT Arena {
   /// with WhenFull::kAbort the process ends instead. No syscall unless the arena grows.
   [[nodiscard, gnu::always_inline]] void* push(std::size_t size_bytes, std::size_t alignment,
                                                Place place = Place::here()) noexcept {
-    if (void* const fast = bump(size_bytes, alignment)) [[likely]]
+    void* fast = nullptr;
+    if (bump(size_bytes, alignment, fast)) [[likely]]
       return fast;
-    return push_slow(size_bytes, alignment, kMust, place);
+    return push_slow(size_bytes, alignment, kMust, place.file, place.line);
   }
   /// At the arena's own alignment: set_auto_align(), 16 if never set.
   [[nodiscard, gnu::always_inline]] void* push(std::size_t size_bytes,
                                                Place place = Place::here()) noexcept {
-    if (void* const fast = to_pointer(detail::bump_push(bump_, size_bytes, bump_.align_mask)))
-        [[likely]]
+    void* fast = nullptr;
+    if (detail::bump_push(bump_, size_bytes, bump_.align_mask, fast)) [[likely]]
       return fast;
-    return push_slow(size_bytes, 0, kMust | kAuto, place);
+    return push_slow(size_bytes, 0, kMust | kAuto, place.file, place.line);
   }
   /// As push(), but nullptr whatever the arena's WhenFull.
   [[nodiscard, gnu::always_inline]] void* try_push(std::size_t size_bytes,
                                                    std::size_t alignment = kDefaultAlignment,
                                                    Place place = Place::here()) noexcept {
-    if (void* const fast = bump(size_bytes, alignment)) [[likely]]
+    void* fast = nullptr;
+    if (bump(size_bytes, alignment, fast)) [[likely]]
       return fast;
-    return push_slow(size_bytes, alignment, 0, place);
+    return push_slow(size_bytes, alignment, 0, place.file, place.line);
   }
   /// As push(), all zero. Clears only what was in use before: fresh pages are zero already.
   [[nodiscard, gnu::always_inline]] void* push_zero(std::size_t size_bytes,
                                                     std::size_t alignment = kDefaultAlignment,
                                                     Place place = Place::here()) noexcept {
-    if (void* const fast = bump(size_bytes, alignment)) [[likely]] {
+    void* fast = nullptr;
+    if (bump(size_bytes, alignment, fast)) [[likely]] {
       clear_dirty(fast, size_bytes);
       return fast;
     }
-    return push_slow(size_bytes, alignment, kZero | kMust, place);
+    return push_slow(size_bytes, alignment, kZero | kMust, place.file, place.line);
   }
   /// Moves the position up to a multiple of `alignment`. The padding in bytes, 0 if it is one
   /// already; kFailed if it does not fit.
@@ -221,13 +224,9 @@ class ALLOT_EXPORT Arena {
   static constexpr unsigned kAuto = 2;
   static constexpr unsigned kMust = 4;
 
-  [[nodiscard]] static void* to_pointer(std::uintptr_t address) noexcept {
-    return reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr): a bump cursor
-  }
-  [[nodiscard, gnu::always_inline]] void* bump(std::size_t size, std::size_t alignment) noexcept {
-    if (!detail::is_alignment(alignment)) [[unlikely]]
-      return nullptr;
-    return to_pointer(detail::bump_push(bump_, size, alignment - 1));
+  [[nodiscard, gnu::always_inline]] bool bump(std::size_t size, std::size_t alignment,
+                                              void*& block) noexcept {
+    return detail::is_alignment(alignment) && detail::bump_push(bump_, size, alignment - 1, block);
   }
   void clear_dirty(void* block, std::size_t size) const noexcept {
     const auto start = reinterpret_cast<std::uintptr_t>(block);
@@ -243,7 +242,7 @@ class ALLOT_EXPORT Arena {
   }
 
   [[nodiscard]] void* push_slow(std::size_t size, std::size_t alignment, unsigned how,
-                                Place place) noexcept;
+                                const char* file, int line) noexcept;
   [[nodiscard]] ArenaMark pos_slow() const noexcept;
   Errc pop_to_slow(const ArenaMark& mark, Place place) noexcept;
   Errc pop_slow(std::size_t size, Place place) noexcept;

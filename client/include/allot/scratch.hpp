@@ -51,13 +51,15 @@ class ALLOT_EXPORT Scratch {
  private:
   friend class ReturnSlot;
   struct Nothing {};
-  Scratch(Nothing /*unused*/, Place place) noexcept { scope_.place = place; }
+  Scratch(Nothing /*unused*/, Place place) noexcept : place_(place) {}
   void begin(Arena& parent) noexcept;
   void finish(bool keep) noexcept;
 
   Arena arena_;
   Arena* parent_ = nullptr;
-  detail::ArenaScope scope_;
+  detail::ArenaScope scope_{};
+  detail::ScopeRecord* record_ = nullptr;
+  Place place_;
 };
 
 [[nodiscard]] inline Scratch scratch(Place place = Place::here()) noexcept {

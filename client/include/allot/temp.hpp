@@ -13,48 +13,49 @@ namespace allot {
 
 namespace detail {
 
+// What a scope remembers. A value that nothing points to, so that it lives in processor registers
+// where begin and end are compiled into one function.
 struct ArenaScope {
-  ArenaScope* older = nullptr;
-  std::uintptr_t cursor = 0;
-  std::uintptr_t floor = 0;
-  std::uintptr_t align_mask = 0;
-  std::uint64_t offset = 0;
-  Place place;
-  std::uintptr_t thread = 0;  // where the arena has checks
+  std::uintptr_t cursor;
+  std::uintptr_t floor;
+  std::uintptr_t align_mask;
+  std::uint64_t barrier;  // of this scope: its offset plus 1
+  std::uint64_t barrier_before;
 };
 
-ALLOT_EXPORT void begin_scope_slow(Arena& arena, ArenaScope& scope) noexcept;
-ALLOT_EXPORT void end_scope_slow(Arena& arena, ArenaScope& scope, bool keep) noexcept;
+// The scope of a parked arena lies in the library. Never nullptr: one that could not begin is a record
+// of nothing.
+struct ScopeRecord;
+[[nodiscard]] ALLOT_EXPORT ScopeRecord* begin_scope_slow(Arena& arena, Place place) noexcept;
+ALLOT_EXPORT void end_scope_slow(Arena& arena, ScopeRecord* record, bool keep) noexcept;
+ALLOT_EXPORT void end_scope_slow(Arena& arena, std::uintptr_t cursor, std::uintptr_t floor,
+                                 std::uintptr_t align_mask, std::uint64_t barrier,
+                                 std::uint64_t barrier_before, bool keep) noexcept;
 
-// The few stores that open and end a scope of an arena that is not parked.
 struct ScopeAccess {
-  [[gnu::always_inline]] static void begin(Arena& arena, ArenaScope& scope) noexcept {
-    ArenaBump& bump = arena.bump_;
-    if (bump.parked()) [[unlikely]] {
-      begin_scope_slow(arena, scope);
-      return;
-    }
-    scope.older = bump.scope;
-    scope.cursor = bump.cursor;
-    scope.floor = bump.floor;
-    scope.align_mask = bump.align_mask;
-    scope.offset = bump.cursor - bump.origin;
-    bump.scope = &scope;
-    bump.floor = bump.cursor;
+  static ArenaBump& bump(Arena& arena) noexcept { return arena.bump_; }
+
+  [[nodiscard, gnu::always_inline]] static ArenaScope look(const ArenaBump& bump) noexcept {
+    return {bump.cursor, bump.floor, bump.align_mask, bump.cursor - bump.origin + 1, bump.barrier};
   }
 
-  [[gnu::always_inline]] static void end(Arena& arena, ArenaScope& scope, bool keep) noexcept {
-    ArenaBump& bump = arena.bump_;
+  [[gnu::always_inline]] static void begin(ArenaBump& bump, const ArenaScope& scope) noexcept {
+    bump.barrier = scope.barrier;
+    bump.floor = scope.cursor;
+  }
+
+  [[nodiscard, gnu::always_inline]] static bool end(ArenaBump& bump,
+                                                    const ArenaScope& scope) noexcept {
     // The floor is where begin() put it: nothing but plain pushes of one block lie above (B4).
-    if (bump.scope != &scope || bump.floor != scope.cursor || keep) [[unlikely]] {
-      end_scope_slow(arena, scope, keep);
-      return;
-    }
+    if (bump.barrier != scope.barrier || bump.floor != scope.cursor) [[unlikely]]
+      return false;
     if (bump.cursor > bump.dirty) bump.dirty = bump.cursor;
     bump.cursor = scope.cursor;
     bump.floor = scope.floor;
-    bump.align_mask = scope.align_mask;
-    bump.scope = scope.older;
+    bump.barrier = scope.barrier_before;
+    if (bump.align_mask != scope.align_mask) [[unlikely]]
+      bump.align_mask = scope.align_mask;
+    return true;
   }
 };
 
@@ -62,31 +63,47 @@ struct ScopeAccess {
 
 class Temp {
  public:
-  /// Opens a scope on `arena`, which must outlive it and not be moved.
-  explicit Temp(Arena& arena, Place place = Place::here()) noexcept : arena_(&arena) {
-    scope_.place = place;
-    detail::ScopeAccess::begin(arena, scope_);
+  /// Opens a scope on `arena`, which must outlive it and not be moved. Where the arena has checks, a
+  /// hook or a mutex it needs a little memory; without that it does not begin, and ends nothing.
+  [[gnu::always_inline]] explicit Temp(Arena& arena, Place place = Place::here()) noexcept
+      : arena_(&arena), scope_(detail::ScopeAccess::look(detail::ScopeAccess::bump(arena))) {
+    detail::ArenaBump& bump = detail::ScopeAccess::bump(arena);
+    if (bump.parked()) [[unlikely]] {
+      record_ = detail::begin_scope_slow(arena, place);
+    } else {
+      detail::ScopeAccess::begin(bump, scope_);
+    }
   }
   Temp(const Temp&) = delete;
   Temp& operator=(const Temp&) = delete;
-  ~Temp() { end(); }
+  [[gnu::always_inline]] ~Temp() { end(); }
 
   [[nodiscard]] Arena& arena() const noexcept { return *arena_; }
 
   /// Ends the scope now, as its destructor does.
-  void end() noexcept {
-    if (open_) detail::ScopeAccess::end(*arena_, scope_, false);
-    open_ = false;
-  }
+  [[gnu::always_inline]] void end() noexcept { finish(false); }
   /// Ends the scope and keeps what was pushed in it.
-  void commit() noexcept {
-    if (open_) detail::ScopeAccess::end(*arena_, scope_, true);
-    open_ = false;
-  }
+  void commit() noexcept { finish(true); }
 
  private:
+  [[gnu::always_inline]] void finish(bool keep) noexcept {
+    if (!open_) return;
+    open_ = false;
+    if (record_ != nullptr) [[unlikely]] {
+      detail::end_scope_slow(*arena_, record_, keep);
+    } else if (keep || !detail::ScopeAccess::end(detail::ScopeAccess::bump(*arena_), scope_))
+        [[unlikely]] {
+      // One by one: g++ 12 would build the struct of vectors, for which it would load vectors, for
+      // which the processor would wait.
+      detail::end_scope_slow(*arena_, scope_.cursor, scope_.floor, scope_.align_mask,
+                             scope_.barrier, scope_.barrier_before, keep);
+    }
+  }
+
   Arena* arena_;
-  detail::ArenaScope scope_;
+  detail::ScopeRecord* record_ = nullptr;
+  // Mutable lest a `const Temp` be a read-only object, which g++ 12 keeps in memory.
+  mutable detail::ArenaScope scope_;
   bool open_ = true;
 };
 

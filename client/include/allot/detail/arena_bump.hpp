@@ -21,8 +21,6 @@ namespace allot::detail {
 inline constexpr std::uintptr_t kNoFloor = ~std::uintptr_t{0};
 inline constexpr std::size_t kDefaultArenaAlignment = 16;
 
-struct ArenaScope;
-
 struct ArenaBump {
   std::uintptr_t cursor = 0;
   std::uintptr_t limit = 0;
@@ -31,7 +29,7 @@ struct ArenaBump {
   std::uintptr_t origin = 0;
   std::uint64_t stamp = 0;
   std::uintptr_t align_mask = kDefaultArenaAlignment - 1;
-  ArenaScope* scope = nullptr;  // the youngest open one
+  std::uint64_t barrier = 0;  // offset where the youngest open scope began, plus 1; 0: none is open
 
   [[nodiscard]] bool parked() const noexcept { return limit == 0; }
 };
@@ -42,16 +40,22 @@ static_assert(sizeof(ArenaBump) == 64);
   return value != 0 && (value & (value - 1)) == 0;
 }
 
-/// Takes `size` bytes at `align_mask + 1`; 0, and nothing has changed, if they do not fit, if size is
-/// 0, or if `bump` is parked. The wrap of size - 1 and the overflow of the sum take the same exit.
-[[nodiscard, gnu::always_inline]] inline std::uintptr_t bump_push(
-    ArenaBump& bump, std::size_t size, std::uintptr_t align_mask) noexcept {
+/// No address space is larger: below it, sums of an address, a size and an alignment do not overflow.
+inline constexpr std::size_t kMaxArenaBytes = std::size_t{1} << 47;
+
+/// Takes `size` bytes at `align_mask + 1`; false, and nothing has changed, if they do not fit, if size
+/// is 0 or beyond kMaxArenaBytes, or if `bump` is parked. Of a size known to the compiler an add, a
+/// mask and a compare remain.
+[[nodiscard, gnu::always_inline]] inline bool bump_push(ArenaBump& bump, std::size_t size,
+                                                        std::uintptr_t align_mask,
+                                                        void*& block) noexcept {
   const std::uintptr_t start = (bump.cursor + align_mask) & ~align_mask;
-  std::uintptr_t last = 0;
-  if (__builtin_add_overflow(start, size - 1, &last) || last >= bump.limit) [[unlikely]]
-    return 0;
-  bump.cursor = last + 1;
-  return start;
+  const std::uintptr_t end = start + size;
+  if (size - 1 >= kMaxArenaBytes || end > bump.limit) [[unlikely]]
+    return false;
+  bump.cursor = end;
+  block = reinterpret_cast<void*>(start);  // NOLINT(performance-no-int-to-ptr): a bump cursor
+  return true;
 }
 
 /// Comes back to address `target` if nothing but plain pushes lies above it.

@@ -1,0 +1,125 @@
+// arena: push, push and write, growth, scopes and VlArray, in one process with nothing else to do.
+//
+// Contenders run as in `pair`: processes of their own, a new one each round, taking turns. They need
+// no daemon. One line a claim: the floor and each peer have their own.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bench/contender.hpp"
+#include "bench/family.hpp"
+
+namespace allot::bench {
+
+namespace {
+
+constexpr std::size_t kArrayElements = 100'000'000;
+constexpr std::size_t kQuickArrayElements = 1'000'000;
+constexpr double kLeastScopeNs = 2;
+#if defined(ALLOT_BENCH_PROTOBUF)
+constexpr bool kHasProtobuf = true;
+#else
+constexpr bool kHasProtobuf = false;
+#endif
+
+std::vector<Sample> run_rounds(const std::vector<std::string>& loops, std::size_t size_bytes,
+                               const Effort& effort, std::uint64_t fixed_pairs = 0) {
+  std::vector<Contender> contenders;
+  contenders.reserve(loops.size());
+  for (const std::string& loop : loops) {
+    contenders.emplace_back(ContenderSpec{loop, loop, "", -1, fixed_pairs}, "ALLOT_BENCH=arena");
+    contenders.back().prepare(size_bytes, effort.round);
+  }
+  std::vector<Sample> samples(loops.size());
+  for (int round = 0; round < effort.rounds; ++round) {
+    for (std::size_t i = 0; i < contenders.size(); ++i) {
+      const std::size_t turn = (i + static_cast<std::size_t>(round)) % contenders.size();
+      samples[turn].add(contenders[turn].measure());
+    }
+  }
+  return samples;
+}
+
+// `what` is "push" or "write".
+void measure_pushes(const std::string& what, std::size_t size_bytes, const Effort& effort,
+                    std::vector<Measurement>& measurements) {
+  std::vector<std::string> loops = {what + "-arena", what + "-bump", what + "-std-pmr",
+                                    what + "-boost-pmr"};
+  const bool more = what == "push";
+  if (more) loops.insert(loops.end(), {"push-std-pmr-known", "push-locked"});
+  if (kHasProtobuf) loops.push_back(what + "-protobuf");
+  const std::vector<Sample> samples = run_rounds(loops, size_bytes, effort);
+  std::vector<NamedSample> others = {{"boost pmr", samples[3]}};
+  if (more) {
+    others.push_back({"std::pmr, its type known", samples[4]});
+    others.push_back({"ours, locked", samples[5]});
+  }
+  if (kHasProtobuf) others.push_back({"protobuf", samples.back()});
+  const std::string name =
+      (what == "push" ? "push " : "push and write ") + std::to_string(size_bytes) + " B";
+  measurements.push_back(
+      {"arena", name + ", the floor", "ns", samples[0], {{"hand-written bump", samples[1]}}, {}});
+  measurements.push_back({"arena", name, "ns", samples[0], {{"std::pmr", samples[2]}}, others});
+}
+
+void measure_growth(const Effort& effort, std::vector<Measurement>& measurements) {
+  const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto samples = run_rounds({"grow-arena", "grow-touch"}, page_bytes, effort);
+  measurements.push_back({"arena",
+                          "first growth, a page",
+                          "ns",
+                          samples[0],
+                          {{"touching fresh memory", samples[1]}},
+                          {}});
+}
+
+void measure_scope(const Effort& effort, std::vector<Measurement>& measurements) {
+  const auto samples = run_rounds({"temp-arena", "push-arena"}, 16, effort);
+  const double allowed_ns = std::max(kLeastScopeNs, 2 * samples[1].median());
+  measurements.push_back({"arena",
+                          "scope begin and end",
+                          "ns",
+                          samples[0],
+                          {{"2 ns or 2 pushes", Sample(allowed_ns)}},
+                          {{"push", samples[1]}}});
+}
+
+void measure_array(const Effort& effort, std::vector<Measurement>& measurements) {
+  const bool quick = effort.round < Effort{}.round;
+  const std::size_t elements = quick ? kQuickArrayElements : kArrayElements;
+  auto samples = run_rounds({"array-vlarray", "array-vector"}, elements, effort, 1);
+  for (Sample& sample : samples) sample = sample.scaled(1.0 / static_cast<double>(elements));
+  measurements.push_back({"arena",
+                          "VlArray push_back of " + std::string(quick ? "10^6" : "10^8") + " ints",
+                          "ns",
+                          samples[0],
+                          {{"std::vector", samples[1]}},
+                          {}});
+}
+
+}  // namespace
+
+std::vector<Measurement> measure_arena(const Effort& effort) {
+  if (!kHasProtobuf) {
+    std::cerr << "allot_bench: arena: without protobuf, which is not installed "
+                 "(libprotobuf-dev)\n";
+  }
+  std::vector<Measurement> measurements;
+  for (const std::size_t size_bytes : {16UL, 64UL}) {
+    measure_pushes("push", size_bytes, effort, measurements);
+  }
+  for (const std::size_t size_bytes : {16UL, 64UL}) {
+    measure_pushes("write", size_bytes, effort, measurements);
+  }
+  measure_growth(effort, measurements);
+  measure_scope(effort, measurements);
+  measure_array(effort, measurements);
+  return measurements;
+}
+
+}  // namespace allot::bench

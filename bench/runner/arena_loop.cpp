@@ -1,0 +1,246 @@
+#include "bench/runner/arena_loop.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory_resource>
+#include <utility>
+#include <vector>
+
+#include <boost/container/pmr/global_resource.hpp>
+#include <boost/container/pmr/monotonic_buffer_resource.hpp>
+
+#include <allot/scratch.hpp>
+#include <allot/vlarray.hpp>
+
+namespace allot::bench {
+
+namespace {
+
+ArenaOptions measured_options() {
+  ArenaOptions options;
+  options.checks = ArenaChecks::kOff;
+  return options;
+}
+
+// Touched, so that no contender pays for the first use of a page.
+struct Buffer {
+  std::unique_ptr<std::byte[]> bytes{new std::byte[kArenaBufferBytes]()};
+  [[nodiscard]] std::byte* begin() const { return bytes.get(); }
+};
+
+class BumpLoopBase : public Loop {
+ public:
+  [[nodiscard]] std::string served_by() const override { return "allot_bench_runner"; }
+};
+
+// The floor: what one writes by hand.
+struct HandWritten {
+  std::uintptr_t cursor = 0;
+  std::uintptr_t end = 0;
+
+  [[gnu::always_inline]] void* push(std::size_t size) {
+    const std::uintptr_t start = (cursor + 15) & ~std::uintptr_t{15};
+    if (start + size > end) return nullptr;
+    cursor = start + size;
+    return reinterpret_cast<void*>(start);  // NOLINT(performance-no-int-to-ptr): a bump cursor
+  }
+};
+
+template <bool kWrite>
+class BumpLoop final : public BumpLoopBase {
+ public:
+  void run(std::uint64_t count, std::size_t size_bytes) override {
+    const auto start = reinterpret_cast<std::uintptr_t>(buffer_.begin());
+    bump_ = {start, start + kArenaBufferBytes};
+    run_pushes<kWrite>(
+        count, size_bytes, [&] { return bump_.push(size_bytes); }, [&] { bump_.cursor = start; });
+  }
+
+ private:
+  Buffer buffer_;
+  HandWritten bump_;
+};
+
+template <bool kWrite, bool kLocked = false>
+class ArenaLoop final : public BumpLoopBase {
+ public:
+  void run(std::uint64_t count, std::size_t size_bytes) override {
+    const ArenaMark start = arena_.pos();
+    run_pushes<kWrite>(
+        count, size_bytes, [&] { return arena_.push(size_bytes, 16); },
+        [&] { (void)arena_.pop_to(start); });
+  }
+
+ private:
+  Arena arena_ = make();
+  static Arena make() {
+    ArenaOptions options = measured_options();
+    options.locked = kLocked;
+    Arena arena = Arena::reserve(kArenaReserveBytes, options);
+    if (arena.push_zero(2 * kArenaBufferBytes) == nullptr) throw std::runtime_error("no arena");
+    std::memset(arena.push_array<char>(kArenaBufferBytes), 1, kArenaBufferBytes);
+    (void)arena.clear();
+    return arena;
+  }
+};
+
+// std::pmr's and Boost's have one interface.
+// Containers know a memory_resource and not which; `kKnown`: the compiler sees which.
+template <class Resource, class Base, bool kWrite, bool kKnown = false>
+class MonotonicLoop final : public BumpLoopBase {
+ public:
+  explicit MonotonicLoop(Base* upstream)
+      : resource_(buffer_.begin(), kArenaBufferBytes, upstream) {}
+  void run(std::uint64_t count, std::size_t size_bytes) override {
+    Base* resource = &resource_;
+    if constexpr (!kKnown) asm volatile("" : "+r"(resource));
+    run_pushes<kWrite>(
+        count, size_bytes,
+        [&] {
+          if constexpr (kKnown) return resource_.allocate(size_bytes, 16);
+          return resource->allocate(size_bytes, 16);
+        },
+        [&] { resource_.release(); });
+  }
+
+ private:
+  Buffer buffer_;
+  Resource resource_;
+};
+
+template <bool kWrite, bool kKnown = false>
+std::unique_ptr<Loop> make_std_pmr() {
+  using Resource = std::pmr::monotonic_buffer_resource;
+  return std::make_unique<MonotonicLoop<Resource, std::pmr::memory_resource, kWrite, kKnown>>(
+      std::pmr::null_memory_resource());
+}
+
+template <bool kWrite>
+std::unique_ptr<Loop> make_boost_pmr() {
+  namespace pmr = boost::container::pmr;
+  return std::make_unique<
+      MonotonicLoop<pmr::monotonic_buffer_resource, pmr::memory_resource, kWrite>>(
+      pmr::null_memory_resource());
+}
+
+// First growth: each page of a new arena pushed and written once. Making and unmapping it counts, here
+// and for the peer.
+constexpr std::uint64_t kPagesPerArena = std::uint64_t{1} << 14;
+
+class GrowthLoop final : public BumpLoopBase {
+ public:
+  void run(std::uint64_t count, std::size_t page_bytes) override {
+    for (; count > 0; count -= std::min(count, kPagesPerArena)) {
+      Arena arena = Arena::reserve(kArenaReserveBytes, measured_options());
+      for (std::uint64_t i = 0; i < std::min(count, kPagesPerArena); ++i) {
+        auto* const page = static_cast<char*>(arena.push(page_bytes, page_bytes));
+        if (page == nullptr) throw std::runtime_error("an arena does not grow");
+        *page = 1;
+      }
+    }
+  }
+};
+
+class TouchLoop final : public BumpLoopBase {
+ public:
+  void run(std::uint64_t count, std::size_t page_bytes) override {
+    for (; count > 0; count -= std::min(count, kPagesPerArena)) {
+      const std::size_t bytes = kPagesPerArena * page_bytes;
+      void* const got = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (got == MAP_FAILED) throw std::runtime_error("mmap");
+      auto* page = static_cast<volatile char*>(got);
+      for (std::uint64_t i = 0; i < std::min(count, kPagesPerArena); ++i, page += page_bytes) {
+        *page = 1;
+      }
+      ::munmap(got, bytes);
+    }
+  }
+};
+
+class TempLoop final : public BumpLoopBase {
+ public:
+  void run(std::uint64_t count, std::size_t /*size_bytes*/) override {
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const Temp temp(arena_);
+      escape(&arena_);
+    }
+  }
+
+ private:
+  Arena arena_ = Arena::reserve(kArenaReserveBytes, measured_options());
+};
+
+// A "pair" is an array of `elements` ints.
+class VlArrayLoop final : public BumpLoopBase {
+ public:
+  void run(std::uint64_t count, std::size_t elements) override {
+    for (; count > 0; --count) {
+      Arena arena = Arena::reserve(kArenaReserveBytes, measured_options());
+      VlArray<int> array(arena);
+      for (std::size_t i = 0; i < elements; ++i) {
+        if (array.push_back(static_cast<int>(i)) == nullptr) throw std::runtime_error("full");
+      }
+      escape(&array[elements - 1]);
+    }
+  }
+};
+
+class VectorLoop final : public BumpLoopBase {
+ public:
+  void run(std::uint64_t count, std::size_t elements) override {
+    for (; count > 0; --count) {
+      std::vector<int> array;
+      // NOLINTNEXTLINE(performance-inefficient-vector-operation): that is what is compared.
+      for (std::size_t i = 0; i < elements; ++i) array.push_back(static_cast<int>(i));
+      escape(&array[elements - 1]);
+    }
+  }
+};
+
+template <class T>
+std::unique_ptr<Loop> make() {
+  return std::make_unique<T>();
+}
+
+const std::map<std::string, std::function<std::unique_ptr<Loop>()>>& loops() {
+  static const std::map<std::string, std::function<std::unique_ptr<Loop>()>> kLoops = {
+      {"push-arena", make<ArenaLoop<false>>},
+      {"push-bump", make<BumpLoop<false>>},
+      {"push-std-pmr", make_std_pmr<false>},
+      {"push-std-pmr-known", make_std_pmr<false, true>},
+      {"push-locked", make<ArenaLoop<false, true>>},
+      {"push-boost-pmr", make_boost_pmr<false>},
+      {"push-protobuf", [] { return make_protobuf_loop(false); }},
+      {"write-arena", make<ArenaLoop<true>>},
+      {"write-bump", make<BumpLoop<true>>},
+      {"write-std-pmr", make_std_pmr<true>},
+      {"write-boost-pmr", make_boost_pmr<true>},
+      {"write-protobuf", [] { return make_protobuf_loop(true); }},
+      {"grow-arena", make<GrowthLoop>},
+      {"grow-touch", make<TouchLoop>},
+      {"temp-arena", make<TempLoop>},
+      {"array-vlarray", make<VlArrayLoop>},
+      {"array-vector", make<VectorLoop>}};
+  return kLoops;
+}
+
+}  // namespace
+
+std::vector<std::string> arena_loop_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, unused] : loops()) names.push_back(name);
+  return names;
+}
+
+std::unique_ptr<Loop> make_arena_loop(const std::string& name) {
+  const auto found = loops().find(name);
+  return found == loops().end() ? nullptr : found->second();
+}
+
+}  // namespace allot::bench
