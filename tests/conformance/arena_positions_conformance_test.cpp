@@ -124,6 +124,8 @@ TEST_P(ArenaPositions, ClearKeepsTheFirstBlockAndWhatItIsTold) {
     for (int i = 0; i < 30; ++i) ASSERT_NE(arena().push(9000), nullptr);
     EXPECT_EQ(arena().clear(3 * ArenaUnderTest::kBlockBytes), Errc::kOk);
     EXPECT_EQ(arena().committed(), 4 * ArenaUnderTest::kBlockBytes);
+    EXPECT_EQ(arena().clear(std::size_t{0}), Errc::kOk) << "also what was kept before";
+    EXPECT_EQ(arena().committed(), ArenaUnderTest::kBlockBytes);
   }
 }
 

@@ -19,11 +19,18 @@ done
 
 mkdir consumer
 cat >consumer/main.cpp <<'EOF'
+#include <allot/arena.h>
+#include <allot/pmr.hpp>
 #include <allot/session.hpp>
+#include <allot/vlarray.hpp>
 
 #include <cstdio>
 
 int main() {
+  allot::VlArray<int> array;
+  allot::PmrResource resource(array.arena());
+  auto scratch = allot::scratch(array.arena());
+  if (array.push_back(1) == nullptr || scratch->push(8) == nullptr) return 4;
   auto session = allot::Session::connect();
   if (!session) {
     std::puts(session.error().message().c_str());

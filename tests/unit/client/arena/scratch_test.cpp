@@ -1,5 +1,7 @@
 #include <allot/scratch.hpp>
 
+#include <sys/mman.h>
+
 #include <cstring>
 #include <optional>
 #include <thread>
@@ -95,6 +97,7 @@ TEST(Temp, AnEndOutOfOrderTakesNothingBackWithoutChecks) {
   const ArenaMark start = arena.pos();
   {
     const Temp outermost(arena);
+    ASSERT_NE(arena.push(1), nullptr);
     std::optional<Temp> older(std::in_place, arena);
     ASSERT_NE(arena.push(100), nullptr);
     std::optional<Temp> younger(std::in_place, arena);
@@ -268,6 +271,10 @@ TEST(ReturnSlot, AFixedOrChainedArenaHasNoRoomForOne) {
   }
 }
 
+bool is_mapped(const std::byte* page) {
+  return ::msync(const_cast<std::byte*>(page), platform::page_size_bytes(), MS_ASYNC) == 0;
+}
+
 TEST(MappedScratch, HasGuardsOnBothSides) {
   if (test::kAddressSanitizer || test::kThreadSanitizer) GTEST_SKIP() << "probes by faulting";
   const std::byte* place = nullptr;
@@ -279,6 +286,8 @@ TEST(MappedScratch, HasGuardsOnBothSides) {
     std::memset(block, 1, 10'000);
     place = block;
     EXPECT_TRUE(test::read_faults(mapped.data() - 1));
+    EXPECT_TRUE(is_mapped(mapped.data() - platform::page_size_bytes())) << "a guard, not a gap";
+    EXPECT_TRUE(is_mapped(mapped.data() + mapped.size_bytes()));
     EXPECT_TRUE(test::read_faults(mapped.data() + mapped.size_bytes()));
     EXPECT_FALSE(test::read_faults(place));
     EXPECT_EQ(mapped.size_bytes() % platform::page_size_bytes(), 0U);
