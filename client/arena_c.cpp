@@ -17,7 +17,6 @@ struct allot_arena {
 namespace {
 
 using allot::Arena;
-using allot::ArenaKind;
 using allot::Errc;
 using allot::detail::set_arena_error;
 

@@ -168,14 +168,15 @@ class ArenaCore {
   [[nodiscard]] Errc commit(ArenaBlock& block, std::uintptr_t end) noexcept;
   [[nodiscard]] void* push_lone(ArenaBump& bump, std::size_t size, std::size_t alignment, bool zero,
                                 Errc& why) noexcept;
-  void* hand_out(std::uintptr_t start, std::size_t size, std::uintptr_t dirty, bool zero) noexcept;
+  void* hand_out(std::uintptr_t start, std::size_t size, std::uintptr_t dirty,
+                 bool zero) const noexcept;
   void enter(ArenaBump& bump, ArenaBlock* block) noexcept;
   void drop_current(ArenaBump& bump) noexcept;
   void retire(ArenaBlock* block) noexcept;
   void free_block(ArenaBlock* block) noexcept;
   void keep_at_most(std::size_t retain_bytes) noexcept;
   void run_destructors(std::uint64_t offset) noexcept;
-  void take_back(std::uintptr_t from, std::uintptr_t to) noexcept;
+  void take_back(std::uintptr_t from, std::uintptr_t to) const noexcept;
   [[nodiscard]] bool lone_on_top(const ArenaBump& bump) const noexcept {
     return lone_ != nullptr && lone_->pushed_in == current_ && lone_->end_offset() == used(bump);
   }

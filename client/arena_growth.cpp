@@ -57,7 +57,7 @@ void* ArenaCore::push(ArenaBump& bump, std::size_t size, std::size_t alignment, 
 }
 
 void* ArenaCore::hand_out(std::uintptr_t start, std::size_t size, std::uintptr_t dirty,
-                          bool zero) noexcept {
+                          bool zero) const noexcept {
   if (checks_) unpoison(start, start + size);
   if (zero) {
     fill(start, std::min(start + size, dirty), 0);

@@ -29,7 +29,7 @@ void ArenaCore::run_destructors(std::uint64_t offset) noexcept {
   }
 }
 
-void ArenaCore::take_back(std::uintptr_t from, std::uintptr_t to) noexcept {
+void ArenaCore::take_back(std::uintptr_t from, std::uintptr_t to) const noexcept {
   if (!checks_) return;
   unpoison(from, to);
   fill(from, to, kPoppedFill);

@@ -75,8 +75,8 @@ Arena ArenaUnderTest::make(const ArenaOptions& options) {
   switch (what_.kind) {
     case ArenaKind::kFixed:
       if (what_.ground != ArenaGround::kBuffer) return Arena::fixed(kCapacityBytes, options);
-      buffer_.assign(kCapacityBytes, std::byte{0x77});
-      return Arena::fixed(std::span(buffer_), options);
+      buffers_.emplace_back(kCapacityBytes, std::byte{0x77});
+      return Arena::fixed(std::span(buffers_.back()), options);
     case ArenaKind::kChained: return Arena::chained(options);
     case ArenaKind::kVirtual: return Arena::reserve(kCapacityBytes, options);
     case ArenaKind::kChainedVirtual: break;

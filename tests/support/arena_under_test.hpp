@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -47,7 +48,7 @@ class ArenaUnderTest {
 
  private:
   ArenaCase what_;
-  std::vector<std::byte> buffer_;
+  std::deque<std::vector<std::byte>> buffers_;  // of each arena that was made
   std::unique_ptr<EmbeddedRegion> region_;
   std::unique_ptr<Session> session_;
   Arena parent_;

@@ -10,6 +10,7 @@
 #ifndef ALLOT_ARENA_H
 #define ALLOT_ARENA_H
 
+/* C's own names and headers. NOLINTBEGIN(modernize-*,readability-identifier-naming) */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -146,5 +147,6 @@ static inline void ALLOT_NAME(ReleaseScratch)(allot_arena_temp scratch) {
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
+/* NOLINTEND(modernize-*,readability-identifier-naming) */
 
 #endif

@@ -74,7 +74,7 @@ struct ArenaEvent {
   const void* address = nullptr;  // of a push or a new block
   std::size_t size_bytes = 0;     // pushed, popped, acquired or committed
   std::size_t used_bytes = 0;     // afterwards
-  Place place = {};                    // of the call, where it is known
+  Place place = {};               // of the call, where it is known
 };
 
 /// "push", "pop", ... Static storage.

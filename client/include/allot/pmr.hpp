@@ -68,12 +68,14 @@ class ArenaAllocator {
 
   [[nodiscard]] T* allocate(std::size_t count) {
     std::size_t bytes = 0;
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): containers keep pointers too.
     if (__builtin_mul_overflow(count, sizeof(T), &bytes)) throw std::bad_array_new_length();
     void* const block = arena_->push(bytes, alignof(T));
     if (block == nullptr) throw std::bad_alloc();
     return static_cast<T*>(block);
   }
   void deallocate(T* block, std::size_t count) noexcept {
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): as above.
     (void)arena_->pop_last(block, count * sizeof(T));
   }
   template <class U>
