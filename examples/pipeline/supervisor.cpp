@@ -106,15 +106,17 @@ void Supervisor::hear_reader() {
 
 void Supervisor::hear_collector() {
   if (!crew_.collector_control) return;
-  FileDone done;
+  std::vector<FileDone> results;
   for (;;) {
-    switch (receive(crew_.collector_control.get(), done, Patience::kNoWait)) {
+    switch (receive_all(crew_.collector_control.get(), results, Patience::kNoWait)) {
       case Reception::kNothing: return;
       case Reception::kClosed: crew_.collector_control.reset(); return;
       case Reception::kMessage: break;
     }
-    note_result(done);
-    kill_if_due();
+    for (const FileDone& done : results) {
+      note_result(done);
+      kill_if_due();
+    }
   }
 }
 
