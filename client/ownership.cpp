@@ -123,10 +123,11 @@ void SessionState::count_free(std::uint32_t bin, ThreadHeap* heap) noexcept {
 // The span's owner, or the daemon, is told where to look; a lost hint costs a later scan.
 void SessionState::free_elsewhere(const BlockRef& found, bool of_session) noexcept {
   auto& hint = view_.span_ledger(found.span.first).hint;
-  // R7 pairs with A7 in ThreadHeap::collect(): the word is freed before the hint is seen. Relaxed
-  // look first: the line stays shared while many blocks of a span are freed in a row.
+  // Relaxed: only whether a message is worth while.
   const bool is_news = hint.load_relaxed() == 0;
-  if (is_news) hint.store_release(1);
+  // R7 pairs with A7 in ThreadHeap::collect(): the word is freed before the hint is seen. Stored
+  // even if it seemed set: a collector may have cleared it meanwhile and read the word before.
+  hint.store_release(1);
   if (of_session) return;
   const bool large = found.carving.kind == region::Carving::Kind::kLarge;
   const bool orphan = found.span.head.state == region::SpanState::kOrphan;

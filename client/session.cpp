@@ -93,7 +93,7 @@ Expected<Session> Session::connect(const ConnectOptions& options) {
 
 void* Session::allocate(std::size_t size_bytes) noexcept {
   if (size_bytes - 1 < detail::kMaxFastBytes) [[likely]] {
-    detail::FastHeap& heap = *detail::tls_heaps[slot_];
+    detail::FastHeap& heap = detail::this_threads_fast_heap(slot_);
     void* block = nullptr;
     if (detail::try_pop(heap, detail::fast_bin(size_bytes), block)) [[likely]]
       return block;
@@ -109,7 +109,7 @@ void* Session::allocate_aligned(std::size_t size_bytes, std::size_t alignment) n
 }
 
 Errc Session::free(void* block) noexcept {
-  if (detail::try_push(*detail::tls_heaps[slot_], block)) [[likely]]
+  if (detail::try_push(detail::this_threads_fast_heap(slot_), block)) [[likely]]
     return Errc::kOk;
   return state_->free(block);
 }

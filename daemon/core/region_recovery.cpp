@@ -70,6 +70,7 @@ void RegionCore::recover_span(Extent& extent, std::uint64_t now_unix_ns) {
   const std::uint32_t first = extent.first();
   bool live = false;
   bool freed = false;
+  bool to_collect = false;
   for (std::uint32_t i = 0; i < extent.info.word_count; ++i) {
     auto& own = view_.word(first, i);
     std::uint32_t word = own.load_acquire();
@@ -84,6 +85,7 @@ void RegionCore::recover_span(Extent& extent, std::uint64_t now_unix_ns) {
       }
     }
     live = live || OwnWord::is_live(word);
+    to_collect = to_collect || OwnWord::owner(word) == OwnWord::kFreed;
   }
   if (extent.info.session != 0 && dead_in_pass_.contains(extent.info.session)) {
     if (!live) {
@@ -99,10 +101,11 @@ void RegionCore::recover_span(Extent& extent, std::uint64_t now_unix_ns) {
     extent.info.session = 0;
     write_descriptors(extent, region::SpanState::kOrphan);
     orphans_.insert(first);
-  } else if (freed) {
-    view_.span_ledger(first).hint.store_release(1);
-    note_freed(first, now_unix_ns);
+    return;
   }
+  // What the dead freed last they may not have come to say.
+  if (to_collect) view_.span_ledger(first).hint.store_release(1);
+  if (freed) note_freed(first, now_unix_ns);
 }
 
 // Only a member's scribble makes the second and third case. It must not outlive its author.

@@ -64,6 +64,14 @@ TEST_F(Recovery, FreesWordsThatNameNobody) {
   EXPECT_EQ(region->uid_granted_bytes(1000), 0U);
 }
 
+TEST_F(Recovery, SetsTheHintThatTheDeadDidNotComeToSet) {
+  const std::uint64_t theirs = carved_span(alive);
+  set_word(theirs, 0, owned_word(alive, 100));
+  set_word(theirs, 1, OwnWord::make(OwnWord::kFreed, 7));  // then it was killed
+  region.recover(dead);
+  EXPECT_NE(hint(theirs), 0U);
+}
+
 TEST_F(Recovery, SetsNoHintWhereItFreedNothing) {
   const std::uint64_t theirs = carved_span(alive);
   set_word(theirs, 0, owned_word(alive, 100));
