@@ -127,10 +127,16 @@ Expected<void> RegionCore::check_grant(std::uint32_t session, const SessionRecor
                                           std::to_string(request.count) + " in a region of " +
                                           std::to_string(granules));
   }
-  if (!std::has_single_bit(request.align_granules) || request.align_granules > granules) {
+  if (request.count > kMaxSpansPerGrant) {
+    return Error(Errc::kBadArgument, std::to_string(request.count) + " spans, the most is " +
+                                         std::to_string(kMaxSpansPerGrant));
+  }
+  if (!std::has_single_bit(request.align_granules) ||
+      request.align_granules > std::min<std::uint64_t>(granules, kMaxAlignGranules)) {
     return Error(Errc::kBadAlignment, std::to_string(request.align_granules) + " granules");
   }
   if (request.words == 0 || request.words % region::kWordsPerUnit != 0 ||
+      request.words > kMaxWordsPerSpan ||
       request.words > std::uint64_t{request.granules} * region::kWordsPerGranule ||
       request.words / region::kWordsPerUnit > SpanDescriptor::kMaxWordUnits) {
     return Error(Errc::kBadArgument, std::to_string(request.words) + " own words");
@@ -156,11 +162,14 @@ Expected<void> RegionCore::check_grant(std::uint32_t session, const SessionRecor
     return limit_error(Errc::kCommitLimit, {}, wanted, totals_.granted_bytes,
                        limits_.commit_limit_bytes, "commit_limit_bytes");
   }
+  // The quotas are of data; what the machine must have is data and own words.
+  const std::uint64_t committed =
+      wanted + std::uint64_t{request.words} * request.count * sizeof(std::uint32_t);
   if (available_bytes < limits_.available_floor_bytes ||
-      wanted > available_bytes - limits_.available_floor_bytes) {
+      committed > available_bytes - limits_.available_floor_bytes) {
     return Error(
         Errc::kMachineFull,
-        "wanted " + std::to_string(wanted) + ", " + std::to_string(available_bytes) +
+        "wanted " + std::to_string(committed) + ", " + std::to_string(available_bytes) +
             " available, available_floor_bytes = " + std::to_string(limits_.available_floor_bytes));
   }
   return {};
@@ -335,6 +344,15 @@ bool RegionCore::holds_live_block(const Extent& extent) const noexcept {
 Expected<std::uint32_t> RegionCore::attach_heap(std::uint32_t session) {
   auto record = live_session(session);
   if (!record) return record.error();
+  const uid_t uid = (*record)->peer.uid;
+  const auto of_uid =
+      std::count_if(heap_sessions_.begin(), heap_sessions_.end(),
+                    [&](const auto& entry) { return sessions_.at(entry.second).peer.uid == uid; });
+  if (of_uid >= limits_.max_heaps_per_uid) {
+    ++totals_.refusals;
+    return Error(Errc::kTooManyHeaps,
+                 "max_heaps_per_uid = " + std::to_string(limits_.max_heaps_per_uid));
+  }
   const std::uint32_t limit = std::min(limits_.max_heaps, region::kHeapLimit);
   for (std::uint32_t heap = 0; heap < limit; ++heap) {
     if (heaps_used_.test(heap)) continue;

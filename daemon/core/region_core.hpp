@@ -141,7 +141,8 @@ class RegionCore {
   /// Scans about `budget_words` own words; returns the sessions whose recovery is complete.
   [[nodiscard]] std::vector<Ended> recover_step(std::uint64_t budget_words,
                                                 std::uint64_t now_unix_ns);
-  /// Frees orphans that hold no live block and takes large blocks nobody collected.
+  /// Frees orphans that hold no live block, a slice of them a call, and takes large blocks nobody
+  /// collected.
   void sweep(std::uint64_t now_unix_ns);
   /// True while a timer should call sweep().
   [[nodiscard]] bool sweep_wanted() const noexcept;
@@ -242,6 +243,7 @@ class RegionCore {
   std::uint32_t pass_granule_ = 0;
 
   std::set<std::uint32_t> orphans_;                     // first granules
+  std::uint32_t next_orphan_ = 0;                       // where the next sweep begins
   std::map<std::uint32_t, std::uint64_t> freed_large_;  // first granule -> when noticed
   struct Dirty {
     std::uint32_t granules = 0;

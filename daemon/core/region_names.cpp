@@ -19,6 +19,16 @@ Expected<void> RegionCore::publish(std::uint32_t session, std::string_view name,
     ++totals_.refusals;
     return Error(Errc::kTooManyNames, "max_names = " + std::to_string(limits_.max_names));
   }
+  const uid_t uid = (*record)->peer.uid;
+  const auto is_of_uid = [uid](const NameRecord& name_record) { return name_record.uid == uid; };
+  const auto of_uid = std::count_if(names_.begin(), names_.end(),
+                                    [&](const auto& entry) { return is_of_uid(entry.second); }) +
+                      std::count_if(hidden_.begin(), hidden_.end(), is_of_uid);
+  if (of_uid >= limits_.max_names_per_uid) {
+    ++totals_.refusals;
+    return Error(Errc::kTooManyNames,
+                 "max_names_per_uid = " + std::to_string(limits_.max_names_per_uid));
+  }
   if (handle.region_tag() != tag_) return Error(Errc::kForeignRegion);
   region::BlockRef block;
   const Errc found = view_.find_block(handle.offset_bytes(), high_water_, block);

@@ -17,6 +17,12 @@ namespace allot::core {
 using detail::OwnWord;
 using region::SessionState;
 
+namespace {
+
+constexpr std::uint64_t kWordsPerSweep = 262'144;  // about 0.3 ms
+
+}  // namespace
+
 void RegionCore::begin_recovery(std::uint32_t session) {
   const auto found = sessions_.find(session);
   if (found == sessions_.end() || found->second.state == SessionState::kDraining) return;
@@ -41,6 +47,7 @@ std::vector<RegionCore::Ended> RegionCore::recover_step(std::uint64_t budget_wor
     Extent* const extent = extents_.at_or_after(pass_granule_);
     if (extent == nullptr) break;
     pass_granule_ = extent->end();
+    ++scanned;
     // A plan that is not finished has no descriptor and no words yet; its end abandons it.
     if (extent->is_free() || extent->info.granted_unix_ns == 0) continue;
     scanned += extent->info.word_count;
@@ -174,11 +181,15 @@ bool RegionCore::sweep_wanted() const noexcept {
 }
 
 void RegionCore::sweep(std::uint64_t now_unix_ns) {
-  for (auto it = orphans_.begin(); it != orphans_.end();) {
-    Extent* const extent = extents_.find(*it++);  // free_span() erases the entry
+  // A slice, from where the last one ended.
+  auto orphan = orphans_.lower_bound(next_orphan_);
+  for (std::uint64_t scanned = 0; scanned < kWordsPerSweep && orphan != orphans_.end();) {
+    Extent* const extent = extents_.find(*orphan++);  // free_span() erases the entry
     assert(extent != nullptr);
+    scanned += extent->info.word_count;
     sweep_orphan(*extent, now_unix_ns);
   }
+  next_orphan_ = orphan == orphans_.end() ? 0 : *orphan;
   const std::uint64_t delay_ns = limits_.large_reclaim_delay_ms * 1'000'000;
   for (auto it = freed_large_.begin(); it != freed_large_.end();) {
     if (now_unix_ns < it->second + delay_ns) {
