@@ -46,7 +46,8 @@ struct ControlContext {
   std::function<void()> changed;
 };
 
-/// Longest request line; a longer one is refused with Errc::kBadMessage.
+/// Longest request line, without its newline; a longer one is refused with Errc::kBadMessage, and
+/// nothing after it is read.
 inline constexpr std::size_t kMaxControlLineBytes = 4096;
 
 class ControlRequest {
