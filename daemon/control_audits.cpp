@@ -69,8 +69,7 @@ class StatsAnswer final : public AuditedAnswer {
     json::object out;
     std::uint64_t total = 0;
     const auto add = [&](const char* key, core::RegionFile file) {
-      const std::uint64_t bytes =
-          context().committed_bytes ? context().committed_bytes(region, file) : 0;
+      const std::uint64_t bytes = context().committed_bytes(region, file);
       out[key] = bytes;
       total += bytes;
     };

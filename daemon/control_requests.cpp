@@ -37,7 +37,7 @@ std::unique_ptr<ControlRequest> ready(std::string line) {
 }
 
 std::string version_line(const ControlContext& context) {
-  const ServerStatus status = context.status ? context.status() : ServerStatus{};
+  const ServerStatus status = context.status();
   json::object out;
   out["ok"] = true;
   out["request"] = "version";
@@ -59,7 +59,7 @@ std::string unpublish_line(const ControlQuery& query, core::RegionCore& region,
   const auto done =
       region.unpublish(0, query.name, query.handle, true, static_cast<std::uint64_t>(unix_ns));
   if (!done) return error_line(done.error());
-  if (context.changed) context.changed();
+  context.changed();
   json::object out;
   out["ok"] = true;
   out["request"] = "unpublish";

@@ -40,12 +40,13 @@ void ControlServer::accept(platform::Descriptor socket) {
     return;
   }
   const std::uint64_t id = next_id_++;
-  ControlConnection::Options options;
-  options.peer = core::Peer{peer->pid, peer->uid, peer->gid};
-  options.administrator = peer->uid == 0 || peer->uid == ::geteuid();
-  options.limits = limits_;
-  options.control = control_;
-  options.closed = [this, id] { connections_.erase(id); };
+  ControlConnection::Options options{
+      .peer = {peer->pid, peer->uid, peer->gid},
+      .administrator = peer->uid == 0 || peer->uid == ::geteuid(),
+      .limits = limits_,
+      .control = control_,
+      .closed = [this, id] { connections_.erase(id); },
+  };
   const auto connection =
       std::make_shared<ControlConnection>(context_, timers_, std::move(socket), std::move(options));
   connections_[id] = connection;

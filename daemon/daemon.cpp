@@ -96,22 +96,25 @@ class Daemon {
   }
 
   ControlContext control_context(const RuntimeDir& directory) {
-    ControlContext control;
-    control.service = &server_.service();
-    control.status = [this, path = directory.path().native()] {
-      return ServerStatus{started_unix_ns_, server_.connection_count(), server_.bad_peer_count(),
-                          path};
+    return {
+        .service = &server_.service(),
+        .status =
+            [this, path = directory.path().native()] {
+              return ServerStatus{started_unix_ns_, server_.connection_count(),
+                                  server_.bad_peer_count(), path};
+            },
+        .committed_bytes =
+            [this](const core::RegionCore& region, core::RegionFile file) {
+              return server_.host(region).committed_bytes(file);
+            },
+        .window_granules =
+            [this](const core::RegionCore& region) {
+              return server_.host(region).window_granules();
+            },
+        .heap_window =
+            [this](const core::RegionCore& region) { return server_.host(region).window_heaps(); },
+        .changed = [this] { server_.region_changed(); },
     };
-    control.committed_bytes = [this](const core::RegionCore& region, core::RegionFile file) {
-      return server_.host(region).committed_bytes(file);
-    };
-    control.window_granules = [this](const core::RegionCore& region) {
-      return server_.host(region).window_granules();
-    };
-    control.heap_window = [this](const core::RegionCore& region) {
-      return server_.host(region).window_heaps();
-    };
-    return control;
   }
 
   boost::asio::io_context& context_;

@@ -21,8 +21,6 @@ struct ServerLimits {
   friend bool operator==(const ServerLimits&, const ServerLimits&) = default;
 };
 
-/// Longest line that the control socket takes, with its newline.
-inline constexpr std::size_t kMaxControlRequestBytes = std::size_t{64} * 1024;
 /// Regions in one daemon; handles have 1023 tags.
 inline constexpr std::size_t kMaxRegions = 64;
 

@@ -1,37 +1,13 @@
 #!/usr/bin/env python3
-"""Plants one fault at a time in a copy of the daemon's core and checks that some test catches it.
+"""Faults in the daemon's core that its unit and model tests must catch.
 
-usage: planted_faults.py [--keep DIRECTORY] [NAME...]
-
-A test never seen to fail is not a test. Each fault below is a small edit that compiles; the unit and
-model tests of the core are linked against the edited copy and must fail, crash or hang. Nothing in
-the source tree is touched. Prints who caught what; the exit status is 1 if a fault survived or no
-longer applies. Takes some minutes, so it is run by hand after changes of core or tests.
+usage: planted_faults.py [--check] [--keep DIRECTORY] [NAME...]
 """
-import argparse
-import concurrent.futures
-import glob
 import os
-import re
-import subprocess
 import sys
-import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-JOBS = int(os.environ.get("ALLOT_JOBS", os.cpu_count() or 1))
-HANG_S = 300
-
-FLAGS = ["-std=c++20", "-O1", "-D_GLIBCXX_ASSERTIONS", f'-DALLOT_SOURCE_DIR="{ROOT}"',
-         f"-I{ROOT}", f"-I{ROOT}/shared/include"]
-LIBRARIES = ["-lgtest", "-lgmock", "-lgtest_main", "-lpthread"]
-PRODUCT = ["shared/*.cpp", "shared/region/*.cpp", "shared/protocol/*.cpp", "shared/platform/*.cpp",
-           "daemon/core/*.cpp"]
-SUPPORT = [f"tests/support/{name}.cpp" for name in
-           ("seed", "guarded_bytes", "memory_region", "core_region", "core_oracle",
-            "core_simulation", "pure_daemon")]
-UNIT = ["tests/unit/core/*_test.cpp", "tests/unit/protocol/codec_test.cpp",
-        "tests/unit/region/region_view_test.cpp", "tests/unit/region/layout_test.cpp"]
-MODEL = ["tests/model/core_simulation_test.cpp"]
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import fault_planting  # noqa: E402
 
 CORE = "daemon/core/region_core.cpp"
 NAMES = "daemon/core/region_names.cpp"
@@ -135,8 +111,8 @@ FAULTS = [
     ("hidden_names_uncounted", NAMES, "names_.size() + hidden_.size() >=", "names_.size() >="),
     ("pinned_block_freed", NAMES, "if (record.pins.empty()) {", "if (true) {"),
     ("kept_block_without_hint", NAMES,
-     "view_.span_ledger(block.span.first).hint.store_release(1);", ""),
-    ("kept_block_not_noted", NAMES, "note_freed(block.span.first, now_unix_ns);", ""),
+     "view_.span_ledger(first).hint.store_release(1);", ""),
+    ("kept_block_not_noted", NAMES, "note_freed(first, now_unix_ns);", ""),
     # service
     ("second_session", SERVICE, "if (connection.region != nullptr) { return Error(Errc::kSecondHello",
      "if (false) { return Error(Errc::kSecondHello"),
@@ -169,99 +145,17 @@ FAULTS = [
     ("bin_out_of_range", VIEW, "if (bin >= kClassCount) break;", ""),
 ]
 
-
-def sources(patterns):
-    found = []
-    for pattern in patterns:
-        found += sorted(glob.glob(os.path.join(ROOT, pattern)))
-    return found
-
-
-def compile_one(source, out, original=None):
-    """Compiles `source`; `original` is the path it stands for, whose directory it may include from."""
-    name = os.path.relpath(original or source, ROOT).replace("/", "_") + ".o"
-    target = os.path.join(out, name)
-    subprocess.run(["g++", *FLAGS, "-c", source, "-o", target], check=True)
-    return target
-
-
-def link(objects, target):
-    subprocess.run(["g++", *objects, *LIBRARIES, "-o", target], check=True)
-
-
-def verdict(program):
-    """Nothing if all tests pass; else the names of those that failed, or how the program ended."""
-    try:
-        done = subprocess.run([program, "--gtest_brief=1"], capture_output=True, text=True,
-                              timeout=HANG_S, check=False, env={"PATH": "/usr/bin:/bin"})
-    except subprocess.TimeoutExpired:
-        return ["a hang"]
-    if done.returncode == 0:
-        return []
-    failed = re.findall(r"^\[  FAILED  \] (\S+)(?:, where.*)? \(\d+ ms\)$", done.stdout, re.M)
-    how = f"a crash ({done.returncode})" if done.returncode < 0 else "an exit"
-    return failed or [how]
-
-
-def plant(text, old, new):
-    pattern = r"\s*".join(re.escape(token) for token in re.findall(r"\w+|\S", old))
-    found = list(re.finditer(pattern, text))
-    if len(found) != 1:
-        return None
-    return text[:found[0].start()] + new + text[found[0].end():]
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--keep", help="where to build; kept, so that tests are compiled once")
-    parser.add_argument("names", nargs="*", help="faults to plant; all by default")
-    arguments = parser.parse_args()
-    faults = [fault for fault in FAULTS if not arguments.names or fault[0] in arguments.names]
-    scratch = None if arguments.keep else tempfile.TemporaryDirectory()
-    out = arguments.keep or scratch.name
-    os.makedirs(out, exist_ok=True)
-
-    def build(paths):
-        with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-            return list(pool.map(lambda path: compile_one(path, out), paths))
-
-    product = {path: build([path])[0] for path in sources(PRODUCT)}
-    support = build(sources(SUPPORT))
-    programs = [(os.path.join(out, "unit"), build(sources(UNIT))),
-                (os.path.join(out, "model"), build(sources(MODEL)))]
-
-    def run(objects):
-        caught = []
-        for program, tests in programs:
-            link([*tests, *support, *objects], program)
-            caught += verdict(program)
-        return caught
-
-    sound = run(product.values())
-    if sound:
-        print("the tests fail without any fault:", ", ".join(sound))
-        return 1
-    survivors = []
-    for name, file, old, new in faults:
-        path = os.path.join(ROOT, file)
-        with open(path, encoding="utf-8") as source:
-            text = plant(source.read(), old, new)
-        if text is None:
-            print(f"{name}: does not apply to {file}", flush=True)
-            survivors.append(name)
-            continue
-        planted = os.path.join(out, "planted.cpp")
-        with open(planted, "w", encoding="utf-8") as file_out:
-            file_out.write(text)
-        faulty = compile_one(planted, out, original=os.path.join(ROOT, "planted_" + name))
-        caught = run([faulty if one == path else built for one, built in product.items()])
-        print(f"{name}: {', '.join(caught[:4]) if caught else 'SURVIVED'}"
-              f"{f' and {len(caught) - 4} more' if len(caught) > 4 else ''}", flush=True)
-        if not caught:
-            survivors.append(name)
-    print(f"{len(faults) - len(survivors)} of {len(faults)} faults were caught")
-    return 1 if survivors else 0
-
+SUITE = fault_planting.Suite(
+    product=["shared/*.cpp", "shared/region/*.cpp", "shared/protocol/*.cpp",
+             "shared/platform/*.cpp", "daemon/core/*.cpp"],
+    support=["tests/support/seed.cpp", "tests/support/guarded_bytes.cpp",
+             "tests/support/memory_region.cpp", "tests/support/core_*.cpp",
+             "tests/support/pure_daemon.cpp"],
+    programs={"unit": ["tests/unit/core/*_test.cpp", "tests/unit/protocol/codec_test.cpp",
+                       "tests/unit/region/region_view_test.cpp",
+                       "tests/unit/region/layout_test.cpp"],
+              "model": ["tests/model/core_simulation_test.cpp"]},
+    faults=[fault_planting.Fault(*one) for one in FAULTS])
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fault_planting.main(SUITE))

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "daemon/control_requests.hpp"
 #include "shared/platform/seqpacket.hpp"
 #include "tests/support/daemon_process.hpp"
 
@@ -25,6 +26,7 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
+constexpr std::size_t kLongestLineBytes = daemon::kMaxControlLineBytes;
 const std::string kStats = R"({"request":"stats"})";
 
 class LineClient {
@@ -111,6 +113,16 @@ TEST(ControlServer, RefusesALineWithoutEnd) {
   LineClient next(daemon.control_socket());
   ASSERT_TRUE(next.send(kStats + "\n"));
   EXPECT_THAT(*next.line(), StartsWith(R"({"ok":true)"));
+}
+
+TEST(ControlServer, TakesTheLongestLineAndEndsAtALongerOne) {
+  const DaemonProcess daemon(ALLOT_ALLOTD_PATH);
+  LineClient client(daemon.control_socket());
+  const std::string longest = kStats + std::string(kLongestLineBytes - kStats.size(), ' ');
+  ASSERT_TRUE(client.send(longest + "\n" + longest + " \n" + kStats + "\n"));
+  EXPECT_THAT(*client.line(), StartsWith(R"({"ok":true)"));
+  EXPECT_THAT(*client.line(), HasSubstr("bad_message"));
+  EXPECT_EQ(client.line(), std::nullopt);
 }
 
 TEST(ControlServer, DropsAPeerThatTakesTooLongForALine) {
