@@ -56,9 +56,9 @@ class Server final : private ClientConnection::Owner {
   void stop();
 
   [[nodiscard]] core::Service& service() noexcept { return service_; }
-  [[nodiscard]] const RegionHost& host(const core::RegionCore& region) const {
   /// Somebody has changed a region through service() and not through a client's message.
   void region_changed() { upkeep_.wake(); }
+  [[nodiscard]] const RegionHost& host(const core::RegionCore& region) const {
     return *hosts_.at(&region);
   }
   [[nodiscard]] std::uint64_t connection_count() const noexcept { return connections_.size(); }
