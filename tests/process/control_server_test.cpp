@@ -168,5 +168,29 @@ TEST(ControlServer, HasAMostNumberOfConnections) {
   EXPECT_THAT(*fourth.line(), StartsWith(R"({"ok":true)"));
 }
 
+TEST(ControlServer, OrdinaryUsersLeaveHalfOfTheConnectionsToAdministrators) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  const DaemonProcess daemon(ALLOT_ALLOTD_PATH, {.config = "max_control_connections = 3\n"});
+  const auto runtime_dir = daemon.control_socket().parent_path();
+  for (const auto& directory : {runtime_dir.parent_path(), runtime_dir}) {
+    std::filesystem::permissions(directory, std::filesystem::perms::group_exec,
+                                 std::filesystem::perm_options::add);
+  }
+  std::vector<std::unique_ptr<LineClient>> clients;
+  const auto is_served = [&] {
+    clients.push_back(std::make_unique<LineClient>(daemon.control_socket()));
+    return clients.back()->send(kStats + "\n") && clients.back()->line().has_value();
+  };
+  ASSERT_EQ(::seteuid(12'345), 0);  // and still of root's group, which may use the socket
+  const bool first = is_served();
+  const bool second = is_served();
+  const bool third = is_served();
+  ASSERT_EQ(::seteuid(0), 0);
+  EXPECT_TRUE(first && second);
+  EXPECT_FALSE(third);
+  EXPECT_TRUE(is_served()) << "the administrator";
+  EXPECT_FALSE(is_served()) << "no more at all";
+}
+
 }  // namespace
 }  // namespace allot::test
