@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "client/process.hpp"
+#include "client/timed_lock.hpp"
 
 namespace allot::detail {
 
@@ -19,15 +20,6 @@ namespace {
 constexpr std::uint32_t kMaxBatchGranules = 256;
 // Own words that any one-granule span is granted with, so that spare spans serve many classes.
 constexpr std::uint32_t kUsualWords = region::kDefaultWords;
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define ALLOT_LOCK_CLOCK std::chrono::system_clock  // clang 14 knows no pthread_mutex_clocklock
-#endif
-#endif
-#ifndef ALLOT_LOCK_CLOCK
-#define ALLOT_LOCK_CLOCK std::chrono::steady_clock
-#endif
 
 std::uint32_t words_of(const region::SizeClass& size_class) noexcept {
   const std::uint32_t units =
@@ -100,10 +92,7 @@ void SessionState::close() noexcept {
   lock.unlock();
   process::detach_heaps(heaps);
   // A thread that ended until now parked its heap here; from now on it keeps a detached one.
-  lock.lock();
-  const auto parked = std::exchange(parked_, {});
-  lock.unlock();
-  for (ThreadHeap* const heap : parked) process::recycle_heap(heap);
+  for (ThreadHeap* const heap : take_parked()) process::recycle_heap(heap);
   if (session_heap != nullptr) process::recycle_heap(session_heap);
   parts_.exit_watch.reset();
   if (cells_ != nullptr) ::munmap(cells_, parts_.welcome.granules * sizeof(SpanCell));
@@ -131,11 +120,7 @@ void SessionState::become_forked() noexcept {
 }
 
 Expected<SessionState::Lock> SessionState::lock_open(CallDeadline& deadline) {
-  Lock lock(mutex_, std::try_to_lock);
-  if (!lock.owns_lock()) {
-    const auto left = deadline.at() - std::chrono::steady_clock::now();
-    (void)lock.try_lock_until(ALLOT_LOCK_CLOCK::now() + left);
-  }
+  Lock lock = lock_before(mutex_, deadline);
   if (!lock.owns_lock()) return Error(Errc::kDeadline, "other threads wait for the daemon");
   if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
   return lock;
@@ -203,27 +188,35 @@ Expected<ThreadHeap*> SessionState::heap_for_this_thread(CallDeadline& deadline)
   if (ThreadHeap* const heap = this_threads_heap(); heap != nullptr) return heap;
   // Destructors that run after this thread's heaps were parked do without one.
   if (process::thread_is_ending()) return nullptr;
-  ThreadHeap* heap = nullptr;
-  {
+  ThreadHeap* heap = unpark();
+  if (heap == nullptr) {
     auto lock = lock_open(deadline);
     if (!lock) return lock.error();
-    if (parked_.empty()) {
-      auto attached = attach_heap_locked(deadline);
-      heap_refused_.store_relaxed(attached ? 0 : 1);
-      if (!attached) return attached.error();
-      heap = *attached;
-    } else {
-      heap = parked_.back();
-      parked_.pop_back();
-    }
+    auto attached = attach_heap_locked(deadline);
+    heap_refused_.store_relaxed(attached ? 0 : 1);
+    if (!attached) return attached.error();
+    heap = *attached;
   }
   process::set_thread_heap(slot_, heap);
   return heap;
 }
 
 void SessionState::park(ThreadHeap* heap) noexcept {
-  const Lock lock(mutex_);
+  const std::lock_guard parking(parked_mutex_);
   parked_.push_back(heap);
+}
+
+ThreadHeap* SessionState::unpark() noexcept {
+  const std::lock_guard parking(parked_mutex_);
+  if (parked_.empty()) return nullptr;
+  ThreadHeap* const heap = parked_.back();
+  parked_.pop_back();
+  return heap;
+}
+
+std::vector<ThreadHeap*> SessionState::take_parked() noexcept {
+  const std::lock_guard parking(parked_mutex_);
+  return std::exchange(parked_, {});
 }
 
 // --- blocks of classes ---
@@ -374,7 +367,10 @@ std::size_t SessionState::trim() noexcept {
   ThreadHeap* const mine = this_threads_heap();
   std::vector<std::uint32_t> free_spans;
   if (mine != nullptr) mine->release_free_spans(free_spans);
-  for (ThreadHeap* const heap : parked_) heap->release_free_spans(free_spans);
+  {
+    const std::lock_guard parking(parked_mutex_);
+    for (ThreadHeap* const heap : parked_) heap->release_free_spans(free_spans);
+  }
   for (auto& [kind, list] : spares_) {
     free_spans.insert(free_spans.end(), list.begin(), list.end());
     list.clear();

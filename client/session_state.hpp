@@ -1,7 +1,7 @@
 // SessionState: the process's side of one session: mapping, heaps, spans, and the slow paths.
 //
 // Shared by all Session handles of the process. The fast paths (FastHeap) do not come here. One
-// mutex guards spans, windows, parked heaps, pins and the channel; it may be held for as long as a
+// mutex guards spans, windows, pins and the channel; it may be held for as long as a
 // request takes, so that who wants it gives up at his own deadline. No loop here waits for a store
 // of another process. Split over three files: session_state.cpp (life, heaps, spans),
 // large_blocks.cpp and ownership.cpp.
@@ -90,8 +90,10 @@ class SessionState {
   void lock_for_fork() {
     mutex_.lock();
     counters_mutex_.lock();
+    parked_mutex_.lock();
   }
   void unlock_after_fork() {
+    parked_mutex_.unlock();
     counters_mutex_.unlock();
     mutex_.unlock();
   }
@@ -118,6 +120,8 @@ class SessionState {
 
   // Heaps; mutex_ held where the name ends in _locked.
   [[nodiscard]] ThreadHeap* this_threads_heap() noexcept;
+  [[nodiscard]] ThreadHeap* unpark() noexcept;
+  [[nodiscard]] std::vector<ThreadHeap*> take_parked() noexcept;
   [[nodiscard]] Expected<ThreadHeap*> heap_for_this_thread(CallDeadline& deadline);
   [[nodiscard]] Expected<ThreadHeap*> attach_heap_locked(CallDeadline& deadline);
 
@@ -189,6 +193,7 @@ class SessionState {
   // Counts large blocks, and what threads without a heap free; has no blocks.
   ThreadHeap* session_heap_ = nullptr;
   std::vector<ThreadHeap*> heaps_;
+  std::mutex parked_mutex_;  // of parked_; a thread that ends waits for no daemon
   std::vector<ThreadHeap*> parked_;
   struct SpareKind {
     std::uint32_t granules;

@@ -128,7 +128,7 @@ TEST_F(DaemonAway, AThreadWithoutAHeapFreesWithoutTheDaemon) {
 
 // A queue full of unread messages is not a dead daemon.
 TEST_F(DaemonAway, ManyCallsToAStoppedDaemonAreAllLate) {
-  Session session = connect(milliseconds(1));
+  Session session = connect_hastily(options());
   EXPECT_EQ(session.free(session.allocate(64)), Errc::kOk);
   daemon().signal(SIGSTOP);
   for (int i = 0; i < 2000; ++i) {
