@@ -78,9 +78,14 @@ SessionState::~SessionState() {
 }
 
 void SessionState::close() noexcept {
+  {
+    const Lock lock(mutex_);
+    if (life_.load_relaxed() != static_cast<std::uint32_t>(Life::kOpen)) return;
+    life_.store_release(static_cast<std::uint32_t>(Life::kClosed));
+  }
+  // First, and without the mutex: a callback that runs may use the session until it returns.
+  if (parts_.exit_watch) parts_.exit_watch->stop();
   Lock lock(mutex_);
-  if (life_.load_relaxed() != static_cast<std::uint32_t>(Life::kOpen)) return;
-  life_.store_release(static_cast<std::uint32_t>(Life::kClosed));
   // No answer is needed: without it our counters only count as those of a killed session.
   CallDeadline deadline(parts_.deadline);
   if (session_heap_ != nullptr) (void)request_locked(p::Bye{}, deadline);
@@ -94,7 +99,6 @@ void SessionState::close() noexcept {
   // A thread that ended until now parked its heap here; from now on it keeps a detached one.
   for (ThreadHeap* const heap : take_parked()) process::recycle_heap(heap);
   if (session_heap != nullptr) process::recycle_heap(session_heap);
-  parts_.exit_watch.reset();
   if (cells_ != nullptr) ::munmap(cells_, parts_.welcome.granules * sizeof(SpanCell));
   cells_ = nullptr;
   mapping_ = region::RegionMapping();
@@ -393,8 +397,8 @@ std::size_t SessionState::trim() noexcept {
 Expected<void> SessionState::on_exit(const SessionId& other, std::function<void()> callback) {
   if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
   if (!parts_.exit_watch) return Error(Errc::kNoDaemon, "an embedded region has no other process");
-  return parts_.exit_watch->watch(other, std::move(callback),
-                                  std::chrono::steady_clock::now() + parts_.deadline);
+  CallDeadline deadline(parts_.deadline);
+  return parts_.exit_watch->watch(other, std::move(callback), deadline);
 }
 
 }  // namespace allot::detail
