@@ -11,6 +11,7 @@
 
 #include <allot/expected.hpp>
 
+#include "client/call_deadline.hpp"
 #include "client/thread_heap.hpp"
 
 namespace allot::process {
@@ -20,9 +21,10 @@ namespace allot::process {
 /// Frees the slot: no Session handle refers to it any more.
 void remove_session(std::size_t slot) noexcept;
 
-/// The session this process has under `key`, or the one that `make` opens; one call at a time.
+/// The session this process has under `key`, or the one that `make` opens; one call at a time,
+/// the others wait until their deadlines.
 [[nodiscard]] Expected<std::shared_ptr<detail::SessionState>> find_or_make(
-    const std::string& key,
+    const std::string& key, detail::CallDeadline& deadline,
     const std::function<Expected<std::shared_ptr<detail::SessionState>>()>& make);
 
 /// Makes `heap` this thread's heap in `slot`; it is parked when the thread ends.

@@ -50,8 +50,8 @@ namespace {
 enum WelcomeFile : std::uint8_t { kDirectoryFile, kLedgerFile, kDataFile, kPresenceFile };
 
 Expected<std::shared_ptr<detail::SessionState>> open_session(
-    const ConnectOptions& options, const std::vector<std::filesystem::path>& sockets) {
-  const auto deadline = std::chrono::steady_clock::now() + options.deadline;
+    const ConnectOptions& options, const std::vector<std::filesystem::path>& sockets,
+    platform::Deadline deadline) {
   auto socket = connect_to_daemon(sockets, deadline);
   if (!socket) return socket.error();
   auto channel = std::make_unique<SocketChannel>(std::move(*socket));
@@ -86,7 +86,9 @@ Expected<Session> Session::connect(const ConnectOptions& options) {
   const auto sockets = socket_candidates(options.socket_path);
   std::string key = options.region;
   for (const auto& path : sockets) key += "\n" + path.native();
-  auto state = process::find_or_make(key, [&] { return open_session(options, sockets); });
+  detail::CallDeadline deadline(options.deadline);
+  auto state = process::find_or_make(key, deadline,
+                                     [&] { return open_session(options, sockets, deadline.at()); });
   if (!state) return state.error();
   return Session(std::move(*state));
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "client/process.hpp"
+#include "client/timed_lock.hpp"
 
 namespace allot::detail {
 
@@ -19,17 +20,6 @@ namespace {
 constexpr std::uint32_t kMaxBatchGranules = 256;
 // Own words that any one-granule span is granted with, so that spare spans serve many classes.
 constexpr std::uint32_t kUsualWords = region::kDefaultWords;
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define ALLOT_LOCK_CLOCK std::chrono::system_clock  // clang 14 knows no pthread_mutex_clocklock
-#endif
-#endif
-#ifndef ALLOT_LOCK_CLOCK
-#define ALLOT_LOCK_CLOCK std::chrono::steady_clock
-#endif
-
-auto lock_deadline(std::chrono::milliseconds wait) { return ALLOT_LOCK_CLOCK::now() + wait; }
 
 std::uint32_t words_of(const region::SizeClass& size_class) noexcept {
   const std::uint32_t units =
@@ -49,7 +39,8 @@ Expected<std::shared_ptr<SessionState>> SessionState::open(Parts parts) {
   state->slot_ = *slot;
   if (auto mapped = state->map_region(); !mapped) return mapped.error();
   const Lock lock(state->mutex_);
-  auto heap = state->attach_heap_locked();
+  CallDeadline deadline(state->parts_.deadline);
+  auto heap = state->attach_heap_locked(deadline);
   if (!heap) return heap.error();
   state->session_heap_ = *heap;
   return state;
@@ -87,11 +78,17 @@ SessionState::~SessionState() {
 }
 
 void SessionState::close() noexcept {
+  {
+    const Lock lock(mutex_);
+    if (life_.load_relaxed() != static_cast<std::uint32_t>(Life::kOpen)) return;
+    life_.store_release(static_cast<std::uint32_t>(Life::kClosed));
+  }
+  // First, and without the mutex: a callback that runs may use the session until it returns.
+  if (parts_.exit_watch) parts_.exit_watch->stop();
   Lock lock(mutex_);
-  if (life_.load_relaxed() != static_cast<std::uint32_t>(Life::kOpen)) return;
-  life_.store_release(static_cast<std::uint32_t>(Life::kClosed));
   // No answer is needed: without it our counters only count as those of a killed session.
-  if (session_heap_ != nullptr) (void)request_locked(p::Bye{});
+  CallDeadline deadline(parts_.deadline);
+  if (session_heap_ != nullptr) (void)request_locked(p::Bye{}, deadline);
   auto heaps = std::exchange(heaps_, {});
   ThreadHeap* const session_heap = std::exchange(session_heap_, nullptr);
   spares_.clear();
@@ -100,12 +97,8 @@ void SessionState::close() noexcept {
   lock.unlock();
   process::detach_heaps(heaps);
   // A thread that ended until now parked its heap here; from now on it keeps a detached one.
-  lock.lock();
-  const auto parked = std::exchange(parked_, {});
-  lock.unlock();
-  for (ThreadHeap* const heap : parked) process::recycle_heap(heap);
+  for (ThreadHeap* const heap : take_parked()) process::recycle_heap(heap);
   if (session_heap != nullptr) process::recycle_heap(session_heap);
-  parts_.exit_watch.reset();
   if (cells_ != nullptr) ::munmap(cells_, parts_.welcome.granules * sizeof(SpanCell));
   cells_ = nullptr;
   mapping_ = region::RegionMapping();
@@ -130,17 +123,17 @@ void SessionState::become_forked() noexcept {
   parts_.presence.reset();
 }
 
-Expected<SessionState::Lock> SessionState::lock_open() {
-  Lock lock(mutex_, lock_deadline(parts_.deadline));
+Expected<SessionState::Lock> SessionState::lock_open(CallDeadline& deadline) {
+  Lock lock = lock_before(mutex_, deadline);
   if (!lock.owns_lock()) return Error(Errc::kDeadline, "other threads wait for the daemon");
   if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
   return lock;
 }
 
-Expected<p::Body> SessionState::request(const p::Body& body) {
-  auto lock = lock_open();
+Expected<p::Body> SessionState::request(const p::Body& body, CallDeadline& deadline) {
+  auto lock = lock_open(deadline);
   if (!lock) return lock.error();
-  return request_locked(body);
+  return request_locked(body, deadline);
 }
 
 // What a request brought after its caller had given up: spans are kept, pins are let go.
@@ -176,10 +169,10 @@ ThreadHeap* SessionState::this_threads_heap() noexcept {
   return heap->session == this ? static_cast<ThreadHeap*>(heap) : nullptr;
 }
 
-Expected<ThreadHeap*> SessionState::attach_heap_locked() {
+Expected<ThreadHeap*> SessionState::attach_heap_locked(CallDeadline& deadline) {
   ThreadHeap* const heap = process::obtain_heap();
   if (heap == nullptr) return Error(Errc::kAddressSpace, "a thread's heap");
-  auto answer = request_locked(p::AttachHeap{});
+  auto answer = request_locked(p::AttachHeap{}, deadline);
   const auto* const attached = answer ? std::get_if<p::HeapAttached>(&*answer) : nullptr;
   if (attached == nullptr || attached->heap >= region::kHeapLimit) {
     process::recycle_heap(heap);
@@ -195,36 +188,45 @@ Expected<ThreadHeap*> SessionState::attach_heap_locked() {
   return heap;
 }
 
-Expected<ThreadHeap*> SessionState::heap_for_this_thread() {
+Expected<ThreadHeap*> SessionState::heap_for_this_thread(CallDeadline& deadline) {
   if (ThreadHeap* const heap = this_threads_heap(); heap != nullptr) return heap;
   // Destructors that run after this thread's heaps were parked do without one.
   if (process::thread_is_ending()) return nullptr;
-  ThreadHeap* heap = nullptr;
-  {
-    auto lock = lock_open();
+  ThreadHeap* heap = unpark();
+  if (heap == nullptr) {
+    auto lock = lock_open(deadline);
     if (!lock) return lock.error();
-    if (parked_.empty()) {
-      auto attached = attach_heap_locked();
-      heap_refused_.store_relaxed(attached ? 0 : 1);
-      if (!attached) return attached.error();
-      heap = *attached;
-    } else {
-      heap = parked_.back();
-      parked_.pop_back();
-    }
+    auto attached = attach_heap_locked(deadline);
+    heap_refused_.store_relaxed(attached ? 0 : 1);
+    if (!attached) return attached.error();
+    heap = *attached;
   }
   process::set_thread_heap(slot_, heap);
   return heap;
 }
 
 void SessionState::park(ThreadHeap* heap) noexcept {
-  const Lock lock(mutex_);
+  const std::lock_guard parking(parked_mutex_);
   parked_.push_back(heap);
+}
+
+ThreadHeap* SessionState::unpark() noexcept {
+  const std::lock_guard parking(parked_mutex_);
+  if (parked_.empty()) return nullptr;
+  ThreadHeap* const heap = parked_.back();
+  parked_.pop_back();
+  return heap;
+}
+
+std::vector<ThreadHeap*> SessionState::take_parked() noexcept {
+  const std::lock_guard parking(parked_mutex_);
+  return std::exchange(parked_, {});
 }
 
 // --- blocks of classes ---
 
 void* SessionState::allocate(std::size_t size_bytes, std::size_t alignment) noexcept {
+  CallDeadline deadline(parts_.deadline);
   auto allocated = [&]() -> Expected<void*> {
     if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
     if (size_bytes == 0) return Error(Errc::kSizeZero);
@@ -243,16 +245,16 @@ void* SessionState::allocate(std::size_t size_bytes, std::size_t alignment) noex
            region::natural_alignment(region::kSizeClasses[bin]) < alignment) {
       ++bin;
     }
-    return bin < region::kClassCount ? allocate_from_bin(bin)
-                                     : allocate_large(size_bytes, alignment);
+    return bin < region::kClassCount ? allocate_from_bin(bin, deadline)
+                                     : allocate_large(size_bytes, alignment, deadline);
   }();
   if (allocated) return *allocated;
   set_last_error(allocated.error());
   return nullptr;
 }
 
-Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin) {
-  auto heap = heap_for_this_thread();
+Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin, CallDeadline& deadline) {
+  auto heap = heap_for_this_thread(deadline);
   if (!heap) return heap.error();
   if (*heap == nullptr) return Error(Errc::kClosed, "the thread is ending");
   for (;;) {
@@ -262,9 +264,9 @@ Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin) {
     if ((*heap)->drop_damaged(bin) > 0) continue;
     if ((*heap)->collect(bin)) continue;
     const region::SizeClass& size_class = region::kSizeClasses[bin];
-    auto lock = lock_open();
+    auto lock = lock_open(deadline);
     if (!lock) return lock.error();
-    auto first = take_span_locked(size_class.span_granules, words_of(size_class));
+    auto first = take_span_locked(size_class.span_granules, words_of(size_class), deadline);
     if (!first) return first.error();
     (*heap)->carve(bin, *first, window_granules_.load_relaxed() * kGranuleBytes);
   }
@@ -272,8 +274,8 @@ Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin) {
 
 // --- spans ---
 
-Expected<std::uint32_t> SessionState::take_span_locked(std::uint32_t granules,
-                                                       std::uint32_t words) {
+Expected<std::uint32_t> SessionState::take_span_locked(std::uint32_t granules, std::uint32_t words,
+                                                       CallDeadline& deadline) {
   const SpareKind kind{granules, words};
   book_late_answers_locked();
   if (spares_[kind].empty()) {
@@ -281,11 +283,11 @@ Expected<std::uint32_t> SessionState::take_span_locked(std::uint32_t granules,
     std::uint32_t& batch = next_batch_[kind];
     const std::uint32_t most = std::max(kMaxBatchGranules / granules, 1U);
     batch = std::clamp(batch * 2, 1U, most);
-    auto granted = grant_locked({granules, batch, words, 1});
+    auto granted = grant_locked({granules, batch, words, 1}, deadline);
     if (!granted && batch > 1 && granted.error() != Errc::kDeadline &&
         granted.error() != Errc::kDaemonGone) {
       batch = 1;
-      granted = grant_locked({granules, 1, words, 1});
+      granted = grant_locked({granules, 1, words, 1}, deadline);
     }
     if (!granted) return granted.error();
     store_spares_locked(*granted);
@@ -295,8 +297,9 @@ Expected<std::uint32_t> SessionState::take_span_locked(std::uint32_t granules,
   return first;
 }
 
-Expected<p::Granted> SessionState::grant_locked(const p::GrantRequest& wanted) {
-  auto answer = request_locked(wanted);
+Expected<p::Granted> SessionState::grant_locked(const p::GrantRequest& wanted,
+                                                CallDeadline& deadline) {
+  auto answer = request_locked(wanted, deadline);
   if (!answer) return answer.error();
   const auto* const granted = std::get_if<p::Granted>(&*answer);
   const std::uint64_t total = std::uint64_t{wanted.granules} * wanted.count;
@@ -307,8 +310,11 @@ Expected<p::Granted> SessionState::grant_locked(const p::GrantRequest& wanted) {
     return Error(Errc::kBadMessage, "the daemon granted something else than was asked for");
   }
   if (auto opened = open_window_locked(granted->high_water_granules); !opened) {
-    for (std::uint32_t i = 0; i < granted->count; ++i) {
-      return_span_locked(static_cast<std::uint32_t>(granted->first) + i * granted->granules);
+    // What does not go back now goes back when the session ends.
+    Return returned = Return::kDone;
+    for (std::uint32_t i = 0; i < granted->count && answered(returned); ++i) {
+      returned = return_span_locked(
+          static_cast<std::uint32_t>(granted->first) + i * granted->granules, deadline);
     }
     return opened.error();
   }
@@ -330,37 +336,69 @@ Expected<void> SessionState::open_window_locked(std::uint64_t granules) {
   return {};
 }
 
-bool SessionState::return_span_locked(std::uint32_t first) {
-  // A span that cannot be returned now goes back when the session ends.
-  return static_cast<bool>(request_locked(p::ReturnSpan{first}));
+SessionState::Return SessionState::return_span_locked(std::uint32_t first, CallDeadline& deadline) {
+  const auto answer = request_locked(p::ReturnSpan{first}, deadline);
+  if (answer) return Return::kDone;
+  switch (parts_.channel->latest_outcome()) {
+    case Outcome::kNotSent: return Return::kNotSent;
+    case Outcome::kAnswered: return Return::kRefused;
+    case Outcome::kUnknown: break;
+  }
+  return Return::kUnknown;
+}
+
+// Back into the reserve, as if just granted.
+void SessionState::keep_span_locked(std::uint32_t first) {
+  const auto span = view_.find_span(first, window_granules_.load_relaxed());
+  if (!span || span->first != first) return;
+  auto& carve = view_.span_ledger(first).carve;
+  // Relaxed: only we carve. Its blocks are free, so that nobody else's operation finds them.
+  if (carve.load_relaxed() != region::CarveWord::kNone) {
+    carve.store_relaxed(region::CarveWord::kNone);
+    for (std::uint32_t i = 0; i < span->word_count; ++i) {
+      // R5 pairs with A5 in the audit: who sees that the block is gone sees that the carving is.
+      view_.word(first, i).store_release(OwnWord::make(OwnWord::kInvalid, 0));
+    }
+  }
+  spares_[{span->head.granules, span->word_count}].push_back(first);
 }
 
 std::size_t SessionState::trim() noexcept {
-  auto lock = lock_open();
+  CallDeadline deadline(parts_.deadline);
+  auto lock = lock_open(deadline);
   if (!lock) return 0;
   book_late_answers_locked();
   ThreadHeap* const mine = this_threads_heap();
   std::vector<std::uint32_t> free_spans;
   if (mine != nullptr) mine->release_free_spans(free_spans);
-  for (ThreadHeap* const heap : parked_) heap->release_free_spans(free_spans);
+  {
+    const std::lock_guard parking(parked_mutex_);
+    for (ThreadHeap* const heap : parked_) heap->release_free_spans(free_spans);
+  }
   for (auto& [kind, list] : spares_) {
     free_spans.insert(free_spans.end(), list.begin(), list.end());
     list.clear();
   }
   std::size_t given_back = 0;
-  for (const std::uint32_t first : free_spans) {
+  Return returned = Return::kDone;
+  while (!free_spans.empty() && answered(returned)) {
+    const std::uint32_t first = free_spans.back();
     const auto span = view_.find_span(first, window_granules_.load_relaxed());
-    if (span && return_span_locked(first)) given_back += span->head.granules * kGranuleBytes;
+    returned = return_span_locked(first, deadline);
+    if (returned == Return::kDone && span) given_back += span->head.granules * kGranuleBytes;
+    if (returned != Return::kNotSent) free_spans.pop_back();
   }
+  for (const std::uint32_t first : free_spans) keep_span_locked(first);
   next_batch_.clear();
-  collect_large_locked();
-  return given_back + return_cached_large_locked();
+  if (!answered(returned) || !collect_large_locked(deadline)) return given_back;
+  return given_back + return_cached_large_locked(deadline);
 }
 
 Expected<void> SessionState::on_exit(const SessionId& other, std::function<void()> callback) {
   if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
   if (!parts_.exit_watch) return Error(Errc::kNoDaemon, "an embedded region has no other process");
-  return parts_.exit_watch->watch(other, std::move(callback), deadline());
+  CallDeadline deadline(parts_.deadline);
+  return parts_.exit_watch->watch(other, std::move(callback), deadline);
 }
 
 }  // namespace allot::detail

@@ -115,9 +115,11 @@ Expected<SocketChannel::Greeting> SocketChannel::greet(const p::Hello& hello,
 }
 
 Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline deadline) {
+  set_outcome(Outcome::kNotSent);
   if (!socket_) return Error(Errc::kDaemonGone);
   const std::uint64_t request = next_request_++;
   if (auto sent = send({request, body}, deadline); !sent) return sent.error();
+  set_outcome(Outcome::kUnknown);
   for (;;) {
     auto answer = receive(deadline);
     if (!answer) return answer.error();
@@ -126,6 +128,7 @@ Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline
       late_answers_.push_back(answer->message.body);
       continue;
     }
+    set_outcome(Outcome::kAnswered);
     if (const auto* failure = std::get_if<p::Failure>(&answer->message.body)) {
       return failure_error(*failure);
     }

@@ -169,11 +169,14 @@ class ALLOT_EXPORT Session {
   [[nodiscard]] SessionId id() const noexcept;
 
   /// Calls `callback` once, on a thread of the library, when the other session has ended and
-  /// everything it held is recovered. If it has ended already, soon after this call returns.
+  /// everything it held is recovered. If it has ended already, soon after this call returns. The
+  /// callback may use this session, close() it, and drop its last handle; a callback that was not
+  /// called when the session closes never is. kSystem if there can be no thread.
   [[nodiscard]] Expected<void> on_exit(const SessionId& other, std::function<void()> callback);
 
-  /// Ends the session now: what it still owns is freed, its mappings go. No other thread may be
-  /// inside a call. Copies of this Session return kClosed from then on.
+  /// Ends the session now: what it still owns is freed, its mappings go. No other thread of the
+  /// program may be inside a call; an on_exit() callback that runs is waited for, unless this is
+  /// called in it. Copies of this Session return kClosed from then on.
   void close() noexcept;
 
   /// True for two handles to one session.
