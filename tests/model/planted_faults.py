@@ -151,7 +151,7 @@ SUITE = fault_planting.Suite(
     support=["tests/support/seed.cpp", "tests/support/guarded_bytes.cpp",
              "tests/support/memory_region.cpp", "tests/support/core_*.cpp",
              "tests/support/pure_daemon.cpp"],
-    programs={"unit": ["tests/unit/core/*_test.cpp", "tests/unit/protocol/codec_test.cpp",
+    programs={"unit": ["tests/unit/daemon/core/*_test.cpp", "tests/unit/protocol/codec_test.cpp",
                        "tests/unit/region/region_view_test.cpp",
                        "tests/unit/region/layout_test.cpp"],
               "model": ["tests/model/core_simulation_test.cpp"]},
