@@ -125,7 +125,7 @@ class EmbeddedChannel final : public Channel {
     if (outcome.sends.empty()) return Error(Errc::kDaemonGone);
     p::Body answer = outcome.sends.front().message.body;
     if (const auto* failure = std::get_if<p::Failure>(&answer)) {
-      return Error(static_cast<Errc>(failure->errc), std::string(p::text(failure->detail)));
+      return p::to_error(*failure);
     }
     return answer;
   }
@@ -192,8 +192,7 @@ Expected<Session> EmbeddedRegion::connect() {
     const auto* const welcome = std::get_if<p::Welcome>(&sent.message.body);
     if (welcome == nullptr) {
       service_->service.close_connection(connection);
-      const auto& failure = std::get<p::Failure>(sent.message.body);
-      return Error(static_cast<Errc>(failure.errc), std::string(p::text(failure.detail)));
+      return p::to_error(std::get<p::Failure>(sent.message.body));
     }
     auto presence = platform::make_presence_file("allot:presence");
     auto directory = platform::reopen_read_only(service_->files.directory);

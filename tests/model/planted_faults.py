@@ -14,7 +14,7 @@ NAMES = "daemon/core/region_names.cpp"
 RECOVERY = "daemon/core/region_recovery.cpp"
 EXTENTS = "daemon/core/extents.cpp"
 SERVICE = "daemon/core/service.cpp"
-CODEC = "shared/protocol/codec.cpp"
+MESSAGE = "shared/protocol/message.cpp"
 VIEW = "shared/region/region_view.cpp"
 
 # name, file, what stands there (once, spaces do not matter), what is planted
@@ -131,12 +131,12 @@ FAULTS = [
     ("failed_commit_leaks", SERVICE,
      "if (pending.grant) pending.region->abandon_grant(*pending.grant);", ""),
     ("burst_without_end", SERVICE, "connection.tokens -= 1;", ""),
-    # codec and view
-    ("reserved_not_checked", CODEC,
+    # messages and view
+    ("reserved_not_checked", MESSAGE,
      "if (header.reserved != 0) return bad(\"reserved header bytes are not zero\");", ""),
-    ("unused_not_checked", CODEC, "return b != std::byte{0};", "return b == std::byte{0} && false;"),
-    ("text_end_not_checked", CODEC, "if (!texts_are_terminated(body)) {", "if (false) {"),
-    ("length_not_checked", CODEC, "if (bytes.size() != kMessageBytes) {",
+    ("unused_not_checked", MESSAGE, "return b != std::byte{0};", "return b == std::byte{0} && false;"),
+    ("text_end_not_checked", MESSAGE, "if (!texts_are_terminated(body)) {", "if (false) {"),
+    ("length_not_checked", MESSAGE, "if (bytes.size() != kMessageBytes) {",
      "if (bytes.size() < sizeof(Header)) {"),
     ("head_before_the_region", VIEW, "if (found.granules > granule) return std::nullopt;", ""),
     ("span_beyond_the_window", VIEW, "|| found.granules > limit - first", ""),
@@ -151,7 +151,7 @@ SUITE = fault_planting.Suite(
     support=["tests/support/seed.cpp", "tests/support/guarded_bytes.cpp",
              "tests/support/memory_region.cpp", "tests/support/core_*.cpp",
              "tests/support/pure_daemon.cpp"],
-    programs={"unit": ["tests/unit/daemon/core/*_test.cpp", "tests/unit/protocol/codec_test.cpp",
+    programs={"unit": ["tests/unit/daemon/core/*_test.cpp", "tests/unit/protocol/message_test.cpp",
                        "tests/unit/region/region_view_test.cpp",
                        "tests/unit/region/layout_test.cpp"],
               "model": ["tests/model/core_simulation_test.cpp"]},
