@@ -1,7 +1,8 @@
-// Every limit of a region: name, unit, default. The configuration file (daemon/config.hpp) sets
-// them under the same names.
+// Every quota of a region: name, unit, default. The configuration file (daemon/config.hpp) sets
+// them under the same names. What nobody needs to set is a constant at the end.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace allot::core {
@@ -25,5 +26,8 @@ struct Limits {
   std::uint64_t large_reclaim_delay_ms = 100;  // a freed large block waits for its session
   std::uint64_t punch_delay_ms = 200;          // free memory goes back this long after its free
 };
+
+/// Sessions that one connection may watch: all of a region.
+inline constexpr std::size_t kMaxWatchesPerConnection = 4096;
 
 }  // namespace allot::core

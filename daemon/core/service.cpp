@@ -6,12 +6,6 @@
 
 namespace allot::core {
 
-namespace {
-
-constexpr std::size_t kMaxWatchesPerConnection = 4096;
-
-}  // namespace
-
 void Service::add_region(std::unique_ptr<RegionCore> region, AccessPolicy policy) {
   policies_[region.get()] = std::move(policy);
   regions_.push_back(std::move(region));
@@ -193,7 +187,7 @@ Expected<protocol::Body> Service::watch(ConnectionId id, const Connection& conne
   const auto watches = std::count_if(watchers_.begin(), watchers_.end(),
                                      [id](const auto& entry) { return entry.second.contains(id); });
   if (static_cast<std::size_t>(watches) >= kMaxWatchesPerConnection) {
-    return Error(Errc::kRateLimit, "4096 watches on one connection");
+    return Error(Errc::kTooManyWatches, std::to_string(kMaxWatchesPerConnection) + " at most");
   }
   const auto* const record = request.session < region::kSessionLimit
                                  ? region->session(static_cast<std::uint32_t>(request.session))
