@@ -103,7 +103,8 @@ void Server::stop() {
 
 core::Instant Server::now() {
   const std::uint64_t available = probe_.available_bytes();
-  return {unix_now_ns(), available - std::min(available, commits_.pending_bytes())};
+  return {unix_now_ns(), monotonic_now_ns(),
+          available - std::min(available, commits_.pending_bytes())};
 }
 
 void Server::accept(platform::Descriptor socket) {

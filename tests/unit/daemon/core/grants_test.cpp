@@ -148,9 +148,9 @@ TEST(Grants, AbandonedLeaveNothingBehindButPagesToPunch) {
   EXPECT_EQ(region->extents().free_granules(), 64U);
   EXPECT_EQ(region->extents().extent_count(), 1U);
   // The commit may have got half way. Nothing was ever visible: no need to wait.
-  EXPECT_EQ(region->totals().dirty_bytes, 4 * kGranuleBytes);
+  EXPECT_EQ(region->dirty_bytes(), 4 * kGranuleBytes);
   region.memory().open(64);
-  EXPECT_FALSE(region.punch_all(region.now_unix_ns).empty());
+  EXPECT_FALSE(region.punch_all(region.now_ns).empty());
   EXPECT_FALSE(region->punch_wanted());
 }
 

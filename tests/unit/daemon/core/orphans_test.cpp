@@ -133,7 +133,7 @@ TEST_F(LargeBlocks, TakenGoWithTheirSession) {
   for (const FileRange& range : region.punch_all(kPlenty)) {
     EXPECT_NE(range.length_bytes, 0U);
   }
-  EXPECT_EQ(region->totals().dirty_bytes, 0U);
+  EXPECT_EQ(region->dirty_bytes(), 0U);
 }
 
 TEST_F(LargeBlocks, CollectedInTimeAreLeftAlone) {
