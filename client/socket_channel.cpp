@@ -34,7 +34,7 @@ std::vector<std::filesystem::path> socket_candidates(const std::filesystem::path
   if (!option.empty()) return {option};
   std::vector<std::filesystem::path> out;
   for (const auto& directory : platform::candidate_runtime_dirs()) {
-    out.push_back(directory / "client.sock");
+    out.push_back(directory / platform::kClientSocketName);
   }
   return out;
 }
