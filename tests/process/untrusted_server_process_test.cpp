@@ -61,6 +61,16 @@ platform::Descriptor file_of(std::uint64_t size_bytes) {
   return file;
 }
 
+// What a directory begins with, so that the rest of it is what is looked at.
+void write_header(const platform::Descriptor& directory, std::uint64_t granules = kGranules) {
+  region::DirectoryHeader header{};
+  header.magic = region::kMagic;
+  header.fingerprint = region::fingerprint();
+  header.granules = granules;
+  ASSERT_EQ(::pwrite(directory.get(), &header, sizeof(header), 0),
+            static_cast<ssize_t>(sizeof(header)));
+}
+
 struct Fake {
   const char* name;
   std::function<void(HandedOver&)> make;
@@ -83,6 +93,7 @@ INSTANTIATE_TEST_SUITE_P(
                          [](HandedOver& handed) {
                            handed.files.directory =
                                file_of(region::FileLayout{kGranules}.directory_bytes());
+                           write_header(handed.files.directory);
                          }},
                     Fake{"LessDataThanItSays",
                          [](HandedOver& handed) {
@@ -91,11 +102,17 @@ INSTANTIATE_TEST_SUITE_P(
                                platform::make_sealed_memfd("short", bytes / 2).value();
                          }},
                     Fake{"MoreGranulesThanItsFilesHave",
-                         [](HandedOver& handed) { handed.welcome.granules = 2 * kGranules; }},
+                         [](HandedOver& handed) {
+                           handed.welcome.granules = 2 * kGranules;
+                           write_header(handed.files.directory, 2 * kGranules);
+                         }},
                     Fake{"NoGranules", [](HandedOver& handed) { handed.welcome.granules = 0; }},
                     Fake{"ANumberBeyondAnyRegion",
                          [](HandedOver& handed) { handed.welcome.granules = ~std::uint64_t{0}; }},
-                    Fake{"AHeaderOfNoLayout", [](HandedOver&) {}}),
+                    Fake{"AHeaderOfNoLayout",
+                         [](HandedOver& handed) {
+                           handed.files = region::RegionFiles::create("blank", kGranules).value();
+                         }}),
     [](const auto& one) { return one.param.name; });
 
 TEST_P(UntrustedServer, IsRefused) {
@@ -103,6 +120,7 @@ TEST_P(UntrustedServer, IsRefused) {
   const auto path = directory.path() / "client.sock";
   const auto listening = platform::listen_seqpacket(path, 0600, 1).value();
   HandedOver handed;
+  write_header(handed.files.directory);
   GetParam().make(handed);
   std::thread server([&] { serve_once(listening, handed); });
   const auto session = Session::connect(test::options_for(path));
