@@ -19,7 +19,6 @@
 #include "shared/platform/memfd.hpp"
 #include "tests/support/forked_child.hpp"
 
-
 namespace allot::platform {
 namespace {
 
