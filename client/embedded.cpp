@@ -30,10 +30,15 @@ constexpr const char* kRegionName = "embedded";
 constexpr std::uint64_t kWordsPerStep = 1U << 20;
 constexpr std::uint32_t kGranulesPerPunch = 1U << 14;
 
+template <class Clock>
+std::uint64_t now_ns() {
+  const auto since = Clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(since).count());
+}
+
 core::Instant now() {
-  const auto since = std::chrono::system_clock::now().time_since_epoch();
-  return {static_cast<std::uint64_t>(
-              std::chrono::duration_cast<std::chrono::nanoseconds>(since).count()),
+  return {now_ns<std::chrono::system_clock>(), now_ns<std::chrono::steady_clock>(),
           ~std::uint64_t{0}};
 }
 
@@ -91,9 +96,9 @@ struct detail::EmbeddedService {
       return true;
     });
     while (service.recovery_pending()) (void)service.recover_step(kWordsPerStep, now());
-    core().sweep(now().unix_ns);
+    core().sweep(now().monotonic_ns);
     for (;;) {
-      const auto ranges = core().next_punch(kGranulesPerPunch, now().unix_ns);
+      const auto ranges = core().next_punch(kGranulesPerPunch, now().monotonic_ns);
       if (ranges.empty()) return;
       for (const core::FileRange& range : ranges) {
         // Best effort: what is not given back now is used again by the next grant.
@@ -125,7 +130,7 @@ class EmbeddedChannel final : public Channel {
     if (outcome.sends.empty()) return Error(Errc::kDaemonGone);
     p::Body answer = outcome.sends.front().message.body;
     if (const auto* failure = std::get_if<p::Failure>(&answer)) {
-      return Error(static_cast<Errc>(failure->errc), std::string(p::text(failure->detail)));
+      return p::to_error(*failure);
     }
     return answer;
   }
@@ -192,8 +197,7 @@ Expected<Session> EmbeddedRegion::connect() {
     const auto* const welcome = std::get_if<p::Welcome>(&sent.message.body);
     if (welcome == nullptr) {
       service_->service.close_connection(connection);
-      const auto& failure = std::get<p::Failure>(sent.message.body);
-      return Error(static_cast<Errc>(failure.errc), std::string(p::text(failure.detail)));
+      return p::to_error(std::get<p::Failure>(sent.message.body));
     }
     auto presence = platform::make_presence_file("allot:presence");
     auto directory = platform::reopen_read_only(service_->files.directory);

@@ -161,7 +161,7 @@ Expected<void> ExitWatch::Watcher::watch(const SessionId& other, std::function<v
   entries_[request] = Entry{other, std::move(callback), false, {}};
   if (auto sent = platform::send_message(socket_, p::encode({request, body})); !sent) {
     entries_.erase(request);
-    const bool full = sent.error().code == std::errc::resource_unavailable_try_again;
+    const bool full = platform::would_block(sent.error());
     return Error(full ? Errc::kDeadline : Errc::kDaemonGone, sent.error().message());
   }
   if (!may_wait) return {};
@@ -188,7 +188,7 @@ void ExitWatch::Watcher::run() {
     if (entries[1].revents != 0) return;
     p::Wire wire{};
     auto received = platform::receive_message(socket_, wire, platform::Descriptors::kRefuse);
-    if (!received && received.error().code == std::errc::resource_unavailable_try_again) continue;
+    if (!received && platform::would_block(received.error())) continue;
     auto message = received ? p::decode(std::span(wire).first(received->size_bytes))
                             : Expected<p::Message>(received.error());
     if (!message) {
@@ -234,7 +234,7 @@ void ExitWatch::Watcher::handle(const p::Message& message) {
   if (const auto* failure = std::get_if<p::Failure>(&message.body)) {
     const auto errc = static_cast<Errc>(failure->errc);
     ended_already = errc == Errc::kUnknownSession;
-    if (!ended_already) entry.refused = Error(errc, std::string(p::text(failure->detail)));
+    if (!ended_already) entry.refused = p::to_error(*failure);
   }
   entry.answered = true;
   const SessionId other = entry.other;

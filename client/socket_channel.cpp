@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "shared/platform/runtime_dir.hpp"
+#include "shared/platform/system_error.hpp"
 
 namespace allot {
 
@@ -27,17 +28,13 @@ bool server_is_trusted(const platform::Descriptor& socket, const std::filesystem
   return server->uid == status.st_uid || server->uid == 0 || server->uid == ::geteuid();
 }
 
-Error failure_error(const p::Failure& failure) {
-  return {static_cast<Errc>(failure.errc), std::string(p::text(failure.detail))};
-}
-
 }  // namespace
 
 std::vector<std::filesystem::path> socket_candidates(const std::filesystem::path& option) {
   if (!option.empty()) return {option};
   std::vector<std::filesystem::path> out;
   for (const auto& directory : platform::candidate_runtime_dirs()) {
-    out.push_back(directory / "client.sock");
+    out.push_back(directory / platform::kClientSocketName);
   }
   return out;
 }
@@ -61,7 +58,7 @@ Expected<void> SocketChannel::send(const p::Message& message, platform::Deadline
   for (;;) {
     auto sent = platform::send_message(socket_, p::encode(message));
     if (sent) return {};
-    if (sent.error().code != std::errc::resource_unavailable_try_again) return gone(sent.error());
+    if (!platform::would_block(sent.error())) return gone(sent.error());
     // The daemon has not read what lies before this.
     if (auto ready = platform::wait_writable(socket_, deadline); !ready) return ready.error();
   }
@@ -74,7 +71,7 @@ Expected<SocketChannel::Answer> SocketChannel::receive(platform::Deadline deadli
     p::Wire wire{};
     auto received = platform::receive_message(socket_, wire, platform::Descriptors::kAccept);
     if (!received) {
-      if (received.error().code == std::errc::resource_unavailable_try_again) continue;
+      if (platform::would_block(received.error())) continue;
       return gone(received.error());
     }
     if (received->size_bytes == 0) {
@@ -100,7 +97,7 @@ Expected<SocketChannel::Greeting> SocketChannel::greet(const p::Hello& hello,
       continue;
     }
     if (const auto* failure = std::get_if<p::Failure>(&answer->message.body)) {
-      return failure_error(*failure);
+      return p::to_error(*failure);
     }
     const auto* welcome = std::get_if<p::Welcome>(&answer->message.body);
     if (welcome == nullptr || answer->received.descriptor_count != 4) {
@@ -130,7 +127,7 @@ Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline
     }
     set_outcome(Outcome::kAnswered);
     if (const auto* failure = std::get_if<p::Failure>(&answer->message.body)) {
-      return failure_error(*failure);
+      return p::to_error(*failure);
     }
     return answer->message.body;
   }

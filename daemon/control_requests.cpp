@@ -1,12 +1,12 @@
 #include "daemon/control_requests.hpp"
 
-#include <chrono>
 #include <utility>
 
 #include <boost/json/object.hpp>
 
 #include <allot/version.hpp>
 
+#include "daemon/clock.hpp"
 #include "daemon/control_audits.hpp"
 #include "daemon/control_json.hpp"
 #include "daemon/control_lists.hpp"
@@ -54,10 +54,7 @@ std::string version_line(const ControlContext& context) {
 
 std::string unpublish_line(const ControlQuery& query, core::RegionCore& region,
                            const ControlContext& context) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto unix_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-  const auto done =
-      region.unpublish(0, query.name, query.handle, true, static_cast<std::uint64_t>(unix_ns));
+  const auto done = region.unpublish(0, query.name, query.handle, true, monotonic_now_ns());
   if (!done) return error_line(done.error());
   context.changed();
   json::object out;

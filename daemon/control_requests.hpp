@@ -28,13 +28,13 @@ namespace allot::daemon {
 struct ServerStatus {
   std::uint64_t started_unix_ns = 0;
   std::uint64_t connections = 0;  // open now
-  std::uint64_t bad_peers = 0;    // dropped since the start
+  std::uint64_t bad_peers = 0;    // refused, dropped or noted since the start
   std::string runtime_dir;
 };
 
 /// What a request may ask of the daemon. No member has a default: who forgets one does not compile.
 struct ControlContext {
-  core::Service* service = nullptr;
+  core::Service* service;
   std::function<ServerStatus()> status;
   /// Bytes that a file of the region holds now (st_blocks).
   std::function<std::uint64_t(const core::RegionCore&, core::RegionFile)> committed_bytes;

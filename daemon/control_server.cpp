@@ -44,7 +44,7 @@ void ControlServer::accept(platform::Descriptor socket) {
   }
   const std::uint64_t id = next_id_++;
   ControlConnection::Options options{
-      .peer = {peer->pid, peer->uid, peer->gid},
+      .peer = *peer,
       .administrator = administrator,
       .limits = limits_,
       .control = control_,

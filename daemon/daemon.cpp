@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,6 +16,7 @@
 
 #include <allot/version.hpp>
 
+#include "daemon/clock.hpp"
 #include "daemon/control_server.hpp"
 #include "daemon/log.hpp"
 #include "daemon/runtime_dir.hpp"
@@ -31,12 +31,6 @@ namespace {
 
 constexpr std::uint64_t kDescriptorsPerConnection = 3;  // socket, pidfd, presence file
 constexpr std::uint64_t kOtherDescriptors = 64 + 4 * kMaxRegions;
-
-std::uint64_t unix_now_ns() {
-  const auto since = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(since).count());
-}
 
 void warn_of_few_descriptors(const ServerLimits& limits) {
   rlimit files{};

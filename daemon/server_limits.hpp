@@ -1,6 +1,6 @@
 // Limits of the daemon as a whole: name, unit, default. Those of a region are core::Limits.
 //
-// The configuration file sets them under the same names (allotd.toml(5)).
+// The configuration file sets those of ServerLimits under the same names (allotd.toml(5)).
 #pragma once
 
 #include <cstddef>

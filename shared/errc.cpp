@@ -32,6 +32,7 @@ std::string_view describe(Errc errc) noexcept {
     case Errc::kTooManyHeaps: return "the region has no room for another thread's heap";
     case Errc::kTooManyNames: return "the region has no room for another name";
     case Errc::kRateLimit: return "too many messages a second";
+    case Errc::kTooManyWatches: return "the connection watches too many sessions already";
     case Errc::kAddressSpace: return "the process has no room in its address space";
     case Errc::kNameTaken: return "the name is taken";
     case Errc::kNameUnknown: return "no block has this name";

@@ -1,7 +1,8 @@
-// Every limit of a region: name, unit, default. The configuration file (daemon/config.hpp) sets
-// them under the same names.
+// Every quota of a region: name, unit, default. The configuration file (daemon/config.hpp) sets
+// them under the same names. What nobody needs to set is a constant at the end.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace allot::core {
@@ -33,5 +34,7 @@ struct Limits {
 inline constexpr std::uint32_t kMaxSpansPerGrant = 256;
 inline constexpr std::uint32_t kMaxWordsPerSpan = 65'536;
 inline constexpr std::uint32_t kMaxAlignGranules = 4096;  // 256 MiB
+/// Sessions that one connection may watch: all of a region.
+inline constexpr std::size_t kMaxWatchesPerConnection = 4096;
 
 }  // namespace allot::core

@@ -10,11 +10,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import fault_planting  # noqa: E402
 
 CORE = "daemon/core/region_core.cpp"
+GRANTS = "daemon/core/region_grants.cpp"
+DIRTY = "daemon/core/dirty_ranges.cpp"
 NAMES = "daemon/core/region_names.cpp"
 RECOVERY = "daemon/core/region_recovery.cpp"
 EXTENTS = "daemon/core/extents.cpp"
 SERVICE = "daemon/core/service.cpp"
-CODEC = "shared/protocol/codec.cpp"
+MESSAGE = "shared/protocol/message.cpp"
 VIEW = "shared/region/region_view.cpp"
 
 # name, file, what stands there (once, spaces do not matter), what is planted
@@ -35,35 +37,35 @@ FAULTS = [
     ("detached_may_ask", CORE,
      "found == sessions_.end() || found->second.state != SessionState::kLive) { return Error(",
      "found == sessions_.end() || found->second.state == SessionState::kDraining) { return Error("),
-    ("quota_off_by_one", CORE, "used > limit || wanted > limit - used",
+    ("quota_off_by_one", GRANTS, "used > limit || wanted > limit - used",
      "used > limit || wanted >= limit - used"),
-    ("uid_quota_ignored", CORE, "if (over(of_uid, limits_.uid_quota_bytes))", "if (false)"),
-    ("floor_ignored", CORE, "committed > available_bytes - limits_.available_floor_bytes",
+    ("uid_quota_ignored", GRANTS, "if (over(of_uid, limits_.uid_quota_bytes))", "if (false)"),
+    ("floor_ignored", GRANTS, "committed > available_bytes - limits_.available_floor_bytes",
      "false"),
-    ("session_not_refunded", CORE, "found->second.granted_bytes -= bytes;", ""),
-    ("uid_not_refunded", CORE, "of_uid -= bytes;", ""),
-    ("words_not_invalidated", CORE, "for (std::uint32_t word = 0; word < plan.words; ++word)",
+    ("session_not_refunded", GRANTS, "found->second.granted_bytes -= bytes;", ""),
+    ("uid_not_refunded", GRANTS, "of_uid -= bytes;", ""),
+    ("words_not_invalidated", GRANTS, "for (std::uint32_t word = 0; word < plan.words; ++word)",
      "for (std::uint32_t word = 1; word < plan.words; ++word)"),
-    ("carve_not_invalidated", CORE,
+    ("carve_not_invalidated", GRANTS,
      "view_.span_ledger(extent->first()).carve.store_relaxed(0);", ""),
-    ("grant_stays_dirty", CORE,
-     "mark_clean(*first, static_cast<std::uint32_t>(total));", ""),
-    ("clean_cuts_too_much", CORE, "if (dirty_end > end)", "if (false)"),
-    ("high_water_falls", CORE, "high_water_ = std::max(high_water_, plan.high_water_granules);",
+    ("grant_stays_dirty", GRANTS,
+     "dirty_.remove(*first, static_cast<std::uint32_t>(total));", ""),
+    ("clean_cuts_too_much", DIRTY, "if (dirty_end > end)", "if (false)"),
+    ("high_water_falls", GRANTS, "high_water_ = std::max(high_water_, plan.high_water_granules);",
      "high_water_ = plan.high_water_granules;"),
-    ("live_span_returned", CORE, "if (holds_live_block(*extent)) {", "if (false) {"),
-    ("strangers_span_returned", CORE, "extent->info.session != session ||", ""),
-    ("interior_descriptors_stay", CORE,
+    ("live_span_returned", GRANTS, "if (holds_live_block(*extent)) {", "if (false) {"),
+    ("strangers_span_returned", GRANTS, "extent->info.session != session ||", ""),
+    ("interior_descriptors_stay", GRANTS,
      "for (std::uint32_t i = 1; i < extent.granules(); ++i) { view_.descriptor(extent.first() + i)"
      ".store_relaxed(0);",
      "for (std::uint32_t i = 1; i < 1; ++i) { view_.descriptor(extent.first() + i)"
      ".store_relaxed(0);"),
     ("failed_heap_kept", CORE, "if (committed) return;", "return;"),
-    ("punch_at_once", CORE, "mark_dirty(first, extent.granules(), now_unix_ns);",
-     "mark_dirty(first, extent.granules(), 0);"),
-    ("taken_outlives_its_span", CORE, "taken_.erase(first); mark_dirty", "mark_dirty"),
-    ("noted_outlives_its_span", CORE, "freed_large_.erase(first);", ""),
-    ("orphan_outlives_its_span", CORE, "orphans_.erase(first);", ""),
+    ("punch_at_once", GRANTS, "dirty_.add(first, extent.granules(), now_ns);",
+     "dirty_.add(first, extent.granules(), 0);"),
+    ("taken_outlives_its_span", GRANTS, "taken_.erase(first); dirty_", "dirty_"),
+    ("noted_outlives_its_span", GRANTS, "freed_large_.erase(first);", ""),
+    ("orphan_outlives_its_span", GRANTS, "orphans_.erase(first);", ""),
     # recovery
     ("no_new_generation", RECOVERY, "OwnWord::after_free(word, OwnWord::kFreed)",
      "OwnWord::make(OwnWord::kFreed, word)"),
@@ -86,9 +88,9 @@ FAULTS = [
      "view_.session(id).state.store_release(static_cast<std::uint32_t>(SessionState::kAbsent));",
      ""),
     ("heap_stays", RECOVERY, "view_.heap(it->first).session.store_release(0);", ""),
-    ("pins_survive_death", RECOVERY, "drop_pins(id, now_unix_ns);", ""),
-    ("large_not_noted", RECOVERY, "freed_large_.try_emplace(extent->first(), now_unix_ns);", ""),
-    ("large_taken_at_once", RECOVERY, "if (now_unix_ns < it->second + delay_ns)", "if (false)"),
+    ("pins_survive_death", RECOVERY, "drop_pins(id, now_ns);", ""),
+    ("large_not_noted", RECOVERY, "freed_large_.try_emplace(extent->first(), now_ns);", ""),
+    ("large_taken_at_once", RECOVERY, "if (now_ns < it->second + delay_ns)", "if (false)"),
     ("small_block_taken", RECOVERY,
      "if (view_.span_ledger(extent.first()).carve.load_acquire() != region::CarveWord::kLarge) "
      "return;", ""),
@@ -113,7 +115,7 @@ FAULTS = [
     ("pinned_block_freed", NAMES, "if (record.pins.empty()) {", "if (true) {"),
     ("kept_block_without_hint", NAMES,
      "view_.span_ledger(first).hint.store_release(1);", ""),
-    ("kept_block_not_noted", NAMES, "note_freed(first, now_unix_ns);", ""),
+    ("kept_block_not_noted", NAMES, "note_freed(first, now_ns);", ""),
     # service
     ("second_session", SERVICE, "if (connection.region != nullptr) { return Error(Errc::kSecondHello",
      "if (false) { return Error(Errc::kSecondHello"),
@@ -132,12 +134,12 @@ FAULTS = [
     ("failed_commit_leaks", SERVICE,
      "if (pending.grant) pending.region->abandon_grant(*pending.grant);", ""),
     ("burst_without_end", SERVICE, "connection.tokens -= 1;", ""),
-    # codec and view
-    ("reserved_not_checked", CODEC,
+    # messages and view
+    ("reserved_not_checked", MESSAGE,
      "if (header.reserved != 0) return bad(\"reserved header bytes are not zero\");", ""),
-    ("unused_not_checked", CODEC, "return b != std::byte{0};", "return b == std::byte{0} && false;"),
-    ("text_end_not_checked", CODEC, "if (!texts_are_terminated(body)) {", "if (false) {"),
-    ("length_not_checked", CODEC, "if (bytes.size() != kMessageBytes) {",
+    ("unused_not_checked", MESSAGE, "return b != std::byte{0};", "return b == std::byte{0} && false;"),
+    ("text_end_not_checked", MESSAGE, "if (!texts_are_terminated(body)) {", "if (false) {"),
+    ("length_not_checked", MESSAGE, "if (bytes.size() != kMessageBytes) {",
      "if (bytes.size() < sizeof(Header)) {"),
     ("head_before_the_region", VIEW, "if (found.granules > granule) return std::nullopt;", ""),
     ("span_beyond_the_window", VIEW, "|| found.granules > limit - first", ""),
@@ -152,7 +154,7 @@ SUITE = fault_planting.Suite(
     support=["tests/support/seed.cpp", "tests/support/guarded_bytes.cpp",
              "tests/support/memory_region.cpp", "tests/support/core_*.cpp",
              "tests/support/pure_daemon.cpp"],
-    programs={"unit": ["tests/unit/core/*_test.cpp", "tests/unit/protocol/codec_test.cpp",
+    programs={"unit": ["tests/unit/daemon/core/*_test.cpp", "tests/unit/protocol/message_test.cpp",
                        "tests/unit/region/region_view_test.cpp",
                        "tests/unit/region/layout_test.cpp"],
               "model": ["tests/model/core_simulation_test.cpp"]},

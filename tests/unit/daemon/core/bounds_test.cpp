@@ -127,9 +127,9 @@ TEST(Bounds, ASweepGoesRoundOverManyOrphans) {
   for (const std::uint64_t span : spans) {
     region.word(span).store_release(OwnWord::make(OwnWord::kFreed, 100));
   }
-  region->sweep(region.now_unix_ns);
+  region->sweep(region.now_ns);
   EXPECT_GT(region->orphan_count(), 0U) << "a slice";
-  for (int i = 0; i < 10; ++i) region->sweep(region.now_unix_ns);
+  for (int i = 0; i < 10; ++i) region->sweep(region.now_ns);
   EXPECT_EQ(region->orphan_count(), 0U);
 }
 

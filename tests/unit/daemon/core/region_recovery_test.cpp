@@ -10,7 +10,7 @@
 #include "daemon/core/region_core.hpp"
 #include "tests/support/core_region.hpp"
 #include "tests/support/refusal.hpp"
-#include "tests/unit/core/recovery_fixture.hpp"
+#include "tests/unit/daemon/core/recovery_fixture.hpp"
 
 namespace allot::core {
 namespace {
