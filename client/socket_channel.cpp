@@ -42,16 +42,20 @@ std::vector<std::filesystem::path> socket_candidates(const std::filesystem::path
 Expected<platform::Descriptor> connect_to_daemon(
     const std::vector<std::filesystem::path>& candidates, platform::Deadline deadline) {
   std::string looked;
+  std::string advice =
+      "; start one with: systemctl start allotd, or: allotd --runtime-dir DIR, and set "
+      "ALLOT_RUNTIME_DIR=DIR";
   for (const auto& path : candidates) {
     auto socket = platform::connect_seqpacket(path, deadline);
     if (!socket && socket.error() == Errc::kDeadline) return socket;
     if (socket && server_is_trusted(*socket, path)) return socket;
+    if (!socket && socket.error().code == std::errc::permission_denied) {
+      advice = "; one may run that serves only the socket's group: usermod -aG allot USER";
+    }
     looked += (looked.empty() ? "" : ", ") + path.native() + " (" +
               (socket ? "its server runs under another user" : socket.error().code.message()) + ")";
   }
-  return Error(Errc::kNoDaemon, "looked at " + looked +
-                                    "; start one with: systemctl start allotd, or: allotd "
-                                    "--runtime-dir DIR, and set ALLOT_RUNTIME_DIR=DIR");
+  return Error(Errc::kNoDaemon, "looked at " + looked + advice);
 }
 
 Expected<void> SocketChannel::send(const p::Message& message, platform::Deadline deadline) {

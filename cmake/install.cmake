@@ -28,6 +28,13 @@ foreach(unit IN LISTS units)
   string(REPLACE /usr/sbin/allotd ${CMAKE_INSTALL_FULL_SBINDIR}/allotd text "${text}")
   file(CONFIGURE OUTPUT systemd/${name} CONTENT "${text}" @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/systemd/${name} DESTINATION lib/systemd/system)
+  # The prefix may be another one when it is installed.
+  install(CODE "
+    set(unit \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/lib/systemd/system/${name}\")
+    file(READ \${unit} text)
+    string(REPLACE ${CMAKE_INSTALL_FULL_SBINDIR}/allotd
+      \${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_SBINDIR}/allotd text \"\${text}\")
+    file(WRITE \${unit} \"\${text}\")")
 endforeach()
 foreach(kind sysusers tmpfiles)
   install(FILES systemd/allot.${kind} DESTINATION lib/${kind}.d RENAME allot.conf)

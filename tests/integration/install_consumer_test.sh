@@ -17,6 +17,13 @@ for file in liballot.so.0 pkgconfig/allot.pc cmake/allot/allotConfig.cmake; do
   [[ -e $libdir/$file ]] || fail "$file is not installed"
 done
 
+unit=prefix/lib/systemd/system/allotd.service
+grep -q "^ExecStart=$scratch/prefix/sbin/allotd" "$unit" || fail "$(grep ExecStart= "$unit")"
+
+echo '#include <allot/session.hpp>' >old.cpp
+c++ -std=c++17 -fsyntax-only -I prefix/include old.cpp 2>old.log && fail "C++17 is accepted"
+grep -q "Allot needs C++20: -std=c++20" old.log || fail "in C++17: $(head -3 old.log)"
+
 mkdir consumer
 cat >consumer/main.cpp <<'EOF'
 #include <allot/session.hpp>

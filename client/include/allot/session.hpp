@@ -55,7 +55,7 @@ struct ConnectOptions {
   /// The daemon's client socket. Empty: $ALLOT_RUNTIME_DIR/client.sock if that is set, else
   /// /run/allot/client.sock, then $XDG_RUNTIME_DIR/allot/client.sock.
   std::filesystem::path socket_path;
-  /// Which region; the daemon always has "default".
+  /// Which region; "default" exists unless the configuration names others.
   std::string region = "default";
   /// Shown by allotctl sessions; at most 15 bytes are kept. Empty: the program's name.
   std::string label;
