@@ -33,8 +33,8 @@ class Channel {
                                                          platform::Deadline deadline) = 0;
   /// Of the latest request().
   [[nodiscard]] Outcome latest_outcome() const noexcept { return outcome_; }
-  /// Sends a message whose answer nobody waits for; may lose it. Any thread.
-  virtual void post(const protocol::Body& body) = 0;
+  /// Sends a message whose answer nobody waits for. False if it is lost. Any thread.
+  virtual bool post(const protocol::Body& body) = 0;
   /// Answers that came after their caller's deadline, each handed out once. Does not wait.
   [[nodiscard]] virtual std::vector<protocol::Body> take_late_answers() = 0;
   /// In a forked child: lets go of the parent's connection without a word.

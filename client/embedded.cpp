@@ -135,9 +135,10 @@ class EmbeddedChannel final : public Channel {
     return answer;
   }
 
-  void post(const p::Body& body) override {
+  bool post(const p::Body& body) override {
     const std::lock_guard lock(service_->mutex);
     (void)service_->service.handle(connection_, p::encode({0, body}), now());
+    return true;
   }
 
   std::vector<p::Body> take_late_answers() override { return {}; }

@@ -5,6 +5,7 @@
 // word before or after its one CAS; what follows (stack, hint, counter) is private or a hint.
 
 #include <algorithm>
+#include <utility>
 
 #include "client/process.hpp"
 #include "client/session_state.hpp"
@@ -287,12 +288,19 @@ Expected<FoundBlock> SessionState::find(std::string_view name) {
   {
     auto lock = lock_open(deadline);
     if (!lock) return lock.error();
+    book_late_answers_locked();
     auto answer = request_locked(body, deadline);
     if (!answer) return answer.error();
     const auto* const found = std::get_if<p::Found>(&*answer);
     if (found == nullptr) return Error(Errc::kBadMessage);
     handle = Handle::from_bits(found->handle);
-    ++pins_[handle];
+    // The daemon answers in order: an end that was sent before this find is done.
+    if (Pin& pin = pins_[handle]; std::exchange(pin.ended, false)) {
+      pin.finds = 1;
+    } else {
+      ++pin.finds;
+    }
+    std::erase(late_pins_, handle);
   }
   auto address = resolve(handle, deadline);
   if (!address) {
@@ -312,10 +320,17 @@ Expected<void> SessionState::unpin(Handle handle, CallDeadline& deadline) {
   if (!lock) return lock.error();
   const auto pin = pins_.find(handle);
   if (pin == pins_.end()) return Error(Errc::kNameUnknown, "this session has not found the block");
-  if (--pin->second > 0) return {};
-  pins_.erase(pin);
+  if (pin->second.finds > 1) {
+    --pin->second.finds;
+    return {};
+  }
+  book_late_answers_locked();
   auto answer = request_locked(p::Unpin{handle.bits()}, deadline);
-  if (!answer) return answer.error();
+  const bool is_unknown = !answer && parts_.channel->latest_outcome() == Outcome::kUnknown;
+  const bool has_ended = answer || (pin->second.ended && answer.error() == Errc::kNameUnknown);
+  if (is_unknown) pin->second.ended = true;
+  if (has_ended || (!is_unknown && answer.error() == Errc::kNameUnknown)) pins_.erase(pin);
+  if (!has_ended) return answer.error();
   return {};
 }
 

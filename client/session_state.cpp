@@ -133,19 +133,27 @@ Expected<SessionState::Lock> SessionState::lock_open(CallDeadline& deadline) {
 Expected<p::Body> SessionState::request(const p::Body& body, CallDeadline& deadline) {
   auto lock = lock_open(deadline);
   if (!lock) return lock.error();
+  book_late_answers_locked();
   return request_locked(body, deadline);
 }
 
-// What a request brought after its caller had given up: spans are kept, pins are let go.
+// What a request brought after its caller had given up: spans and heaps are kept, pins are let go.
 void SessionState::book_late_answers_locked() {
   for (const p::Body& late : parts_.channel->take_late_answers()) {
     if (const auto* granted = std::get_if<p::Granted>(&late); granted != nullptr) {
       if (open_window_locked(granted->high_water_granules)) store_spares_locked(*granted);
+    } else if (const auto* attached = std::get_if<p::HeapAttached>(&late); attached != nullptr) {
+      if (attached->heap >= region::kHeapLimit) continue;
+      late_heaps_.push_back(static_cast<std::uint32_t>(attached->heap));
     } else if (const auto* found = std::get_if<p::Found>(&late); found != nullptr) {
-      if (!pins_.contains(Handle::from_bits(found->handle))) {
-        parts_.channel->post(p::Unpin{found->handle});
-      }
+      const Handle handle = Handle::from_bits(found->handle);
+      const auto pin = pins_.find(handle);
+      // The daemon counts one pin a session: another find's is the same.
+      if (pin == pins_.end() || pin->second.ended) late_pins_.push_back(handle);
     }
+  }
+  while (!late_pins_.empty() && parts_.channel->post(p::Unpin{late_pins_.back().bits()})) {
+    late_pins_.pop_back();
   }
 }
 
@@ -169,21 +177,33 @@ ThreadHeap* SessionState::this_threads_heap() noexcept {
   return heap->session == this ? static_cast<ThreadHeap*>(heap) : nullptr;
 }
 
+Expected<std::uint32_t> SessionState::take_heap_id_locked(CallDeadline& deadline) {
+  if (!late_heaps_.empty()) {
+    const std::uint32_t id = late_heaps_.back();
+    late_heaps_.pop_back();
+    return id;
+  }
+  auto answer = request_locked(p::AttachHeap{}, deadline);
+  if (!answer) return answer.error();
+  const auto* const attached = std::get_if<p::HeapAttached>(&*answer);
+  if (attached == nullptr || attached->heap >= region::kHeapLimit) return Error(Errc::kBadMessage);
+  return static_cast<std::uint32_t>(attached->heap);
+}
+
 Expected<ThreadHeap*> SessionState::attach_heap_locked(CallDeadline& deadline) {
   ThreadHeap* const heap = process::obtain_heap();
   if (heap == nullptr) return Error(Errc::kAddressSpace, "a thread's heap");
-  auto answer = request_locked(p::AttachHeap{}, deadline);
-  const auto* const attached = answer ? std::get_if<p::HeapAttached>(&*answer) : nullptr;
-  if (attached == nullptr || attached->heap >= region::kHeapLimit) {
+  auto heap_id = take_heap_id_locked(deadline);
+  if (!heap_id) {
     process::recycle_heap(heap);
-    return answer ? Error(Errc::kBadMessage) : answer.error();
+    return heap_id.error();
   }
-  const auto heap_id = static_cast<std::uint32_t>(attached->heap);
-  if (auto opened = mapping_.extend_heaps(parts_.files, heap_id + 1); !opened) {
+  if (auto opened = mapping_.extend_heaps(parts_.files, *heap_id + 1); !opened) {
+    late_heaps_.push_back(*heap_id);
     process::recycle_heap(heap);
     return opened.error();
   }
-  heap->attach({this, &view_, id_, heap_id, mapping_.data(), cells_});
+  heap->attach({this, &view_, id_, *heap_id, mapping_.data(), cells_});
   heaps_.push_back(heap);
   return heap;
 }
@@ -196,6 +216,7 @@ Expected<ThreadHeap*> SessionState::heap_for_this_thread(CallDeadline& deadline)
   if (heap == nullptr) {
     auto lock = lock_open(deadline);
     if (!lock) return lock.error();
+    book_late_answers_locked();
     auto attached = attach_heap_locked(deadline);
     heap_refused_.store_relaxed(attached ? 0 : 1);
     if (!attached) return attached.error();

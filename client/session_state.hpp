@@ -124,6 +124,7 @@ class SessionState {
   [[nodiscard]] std::vector<ThreadHeap*> take_parked() noexcept;
   [[nodiscard]] Expected<ThreadHeap*> heap_for_this_thread(CallDeadline& deadline);
   [[nodiscard]] Expected<ThreadHeap*> attach_heap_locked(CallDeadline& deadline);
+  [[nodiscard]] Expected<std::uint32_t> take_heap_id_locked(CallDeadline& deadline);
 
   // Small and medium blocks.
   [[nodiscard]] Expected<void*> allocate_from_bin(std::uint32_t bin, CallDeadline& deadline);
@@ -205,7 +206,13 @@ class SessionState {
   std::map<std::uint32_t, LargeSpan> large_;  // by first granule
   LargeCache large_cache_;
   std::uint64_t large_cache_bytes_ = 0;
-  std::map<Handle, std::uint32_t> pins_;  // the daemon counts one a session, this counts finds
+  struct Pin {
+    std::uint32_t finds = 0;  // the daemon counts one a session
+    bool ended = false;       // its end was sent, and no answer came: true if the daemon lives
+  };
+  std::map<Handle, Pin> pins_;
+  std::vector<Handle> late_pins_;          // whose callers gave up; they are still to be ended
+  std::vector<std::uint32_t> late_heaps_;  // the same; the next threads' heaps
 };
 
 }  // namespace allot::detail

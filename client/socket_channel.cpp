@@ -133,9 +133,9 @@ Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline
   }
 }
 
-void SocketChannel::post(const p::Body& body) {
-  // One-way and only ever a hint: if the queue is full or the daemon gone, a later scan finds it.
-  if (socket_) (void)platform::send_message(socket_, p::encode({0, body}));
+bool SocketChannel::post(const p::Body& body) {
+  // Lost if the queue is full or the daemon gone.
+  return socket_ && platform::send_message(socket_, p::encode({0, body}));
 }
 
 std::vector<p::Body> SocketChannel::take_late_answers() {

@@ -130,14 +130,17 @@ class ALLOT_EXPORT Session {
   // --- names ---
 
   /// Gives `block` to the service under `name` (1 .. 63 printable characters): it stays when this
-  /// session ends, until unpublish(). On error the block is still ours.
+  /// session ends, until unpublish(). On error the block is still ours; but after kDeadline or
+  /// kDaemonGone the service may have taken it all the same. Then free() says kNotOwner, and find()
+  /// and unpublish() work as after a success.
   [[nodiscard]] Expected<Handle> publish(std::string_view name, void* block);
 
   /// Finds a published block and pins it: it stays readable until unpin(), also if it is
   /// unpublished meanwhile. Pins end with the session. Many may find one block.
   [[nodiscard]] Expected<FoundBlock> find(std::string_view name);
 
-  /// Ends this session's pin.
+  /// Ends this session's pin: the block must be read no more, whatever this returns. After an error
+  /// try again; it succeeds if the pin has ended meanwhile.
   [[nodiscard]] Expected<void> unpin(Handle handle);
 
   /// Hides the name at once; the block is freed when nobody pins it any more. kNotOwner unless
