@@ -43,6 +43,7 @@ struct Registry {
   std::array<bool, detail::kMaxSessionsPerProcess> slot_used{};
   std::map<std::string, std::weak_ptr<detail::SessionState>> by_key;
   std::timed_mutex connect_mutex;  // one connect at a time; waits for a daemon
+  std::uint32_t fork_count = 0;    // changes in a child that has one thread
   std::mutex heaps_mutex;
   std::vector<ThreadHeap*> idle_heaps;
 };
@@ -101,6 +102,7 @@ void unlock_all() {
 // so that no handle from before the fork ever meets a session from after it.
 void in_child() {
   Registry& all = registry();
+  ++all.fork_count;
   for (detail::SessionState*& session : all.sessions) {
     if (session != nullptr) session->become_forked();
   }
@@ -154,6 +156,11 @@ Expected<std::shared_ptr<detail::SessionState>> find_or_make(
   auto made = make();
   if (made) all.by_key[key] = *made;
   return made;
+}
+
+std::uint32_t fork_count() noexcept {
+  install_fork_hooks();
+  return registry().fork_count;
 }
 
 void set_thread_heap(std::size_t slot, ThreadHeap* heap) noexcept {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -26,6 +27,9 @@ void remove_session(std::size_t slot) noexcept;
 [[nodiscard]] Expected<std::shared_ptr<detail::SessionState>> find_or_make(
     const std::string& key, detail::CallDeadline& deadline,
     const std::function<Expected<std::shared_ptr<detail::SessionState>>()>& make);
+
+/// How many forks lie between the program's start and this process: differs in every forked child.
+[[nodiscard]] std::uint32_t fork_count() noexcept;
 
 /// Makes `heap` this thread's heap in `slot`; it is parked when the thread ends.
 void set_thread_heap(std::size_t slot, ThreadHeap* heap) noexcept;
