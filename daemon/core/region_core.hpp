@@ -205,6 +205,8 @@ class RegionCore {
   void recover_span(Extent& extent, std::uint64_t now_ns);
   void finish_recovery(std::uint32_t id);
   void sweep_orphan(Extent& extent, std::uint64_t now_ns);
+  void look_for_freed_large(std::uint64_t now_ns);
+  void take_large_blocks(std::map<std::uint32_t, std::uint64_t>& noticed, std::uint64_t now_ns);
   bool holds_live_block(const Extent& extent) const noexcept;
   void take_large_block(const Extent& extent);
   /// True if nobody owns the block: its session is dead or not there, or the service has no name for
@@ -238,9 +240,13 @@ class RegionCore {
   std::set<std::uint32_t> dead_in_pass_;
   std::uint32_t pass_granule_ = 0;
 
-  std::set<std::uint32_t> orphans_;                     // first granules
-  std::uint32_t next_orphan_ = 0;                       // where the next sweep begins
+  std::set<std::uint32_t> orphans_;  // first granules
+  std::uint32_t next_orphan_ = 0;    // where the next sweep begins
+  std::uint32_t next_large_ = 0;     // where it looks for large blocks
+  bool large_left_to_look_at_ = false;
+  bool found_large_ = false;                            // in the pass over the extents that goes on
   std::map<std::uint32_t, std::uint64_t> freed_large_;  // first granule -> when noticed
+  std::map<std::uint32_t, std::uint64_t> unheard_large_;  // the same, without a message
   DirtyRanges dirty_;
   std::map<std::uint32_t, std::uint32_t>
       taken_;  // spans of taken blocks: first -> granules punched

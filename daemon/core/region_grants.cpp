@@ -217,6 +217,7 @@ void RegionCore::free_span(Extent& extent, std::uint64_t now_ns) {
   }
   orphans_.erase(first);
   freed_large_.erase(first);
+  unheard_large_.erase(first);
   taken_.erase(first);
   dirty_.add(first, extent.granules(), now_ns);
   extents_.release(first);

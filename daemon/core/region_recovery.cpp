@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "daemon/core/region_core.hpp"
 
@@ -20,6 +21,7 @@ using region::SessionState;
 namespace {
 
 constexpr std::uint64_t kWordsPerSweep = 262'144;  // about 0.3 ms
+constexpr std::uint32_t kExtentsPerSweep = 16'384;
 
 }  // namespace
 
@@ -167,6 +169,33 @@ void RegionCore::note_freed(std::uint64_t first, std::uint64_t now_ns) {
   if (region::CarveWord::kind(view_.span_ledger(first).carve.load_acquire()) ==
       region::CarveWord::kLarge) {
     freed_large_.try_emplace(extent->first(), now_ns);
+    // Where one message comes from others may have been lost.
+    large_left_to_look_at_ = true;
+  }
+}
+
+// Those of which the message was lost: their own words say so.
+void RegionCore::look_for_freed_large(std::uint64_t now_ns) {
+  if (!large_left_to_look_at_) return;
+  for (std::uint32_t looked = 0; looked < kExtentsPerSweep; ++looked) {
+    Extent* const extent = extents_.at_or_after(next_large_);
+    if (extent == nullptr) {
+      next_large_ = 0;
+      large_left_to_look_at_ = std::exchange(found_large_, false);
+      return;
+    }
+    const std::uint32_t first = extent->first();
+    next_large_ = extent->end();
+    if (extent->is_free() || extent->info.session == 0 || extent->info.granted_unix_ns == 0) {
+      continue;
+    }
+    // Relaxed: take_large_block() looks again, in order.
+    if (view_.span_ledger(first).carve.load_relaxed() != region::CarveWord::kLarge ||
+        OwnWord::owner(view_.word(first, 0).load_relaxed()) != OwnWord::kFreed) {
+      continue;
+    }
+    if (freed_large_.contains(first)) continue;
+    found_large_ = unheard_large_.emplace(first, now_ns).second || found_large_;
   }
 }
 
@@ -177,7 +206,8 @@ void RegionCore::sweep_orphan(Extent& extent, std::uint64_t now_ns) {
 }
 
 bool RegionCore::sweep_wanted() const noexcept {
-  return !orphans_.empty() || !freed_large_.empty();
+  return !orphans_.empty() || !freed_large_.empty() || !unheard_large_.empty() ||
+         large_left_to_look_at_;
 }
 
 void RegionCore::sweep(std::uint64_t now_ns) {
@@ -190,14 +220,21 @@ void RegionCore::sweep(std::uint64_t now_ns) {
     sweep_orphan(*extent, now_ns);
   }
   next_orphan_ = orphan == orphans_.end() ? 0 : *orphan;
+  look_for_freed_large(now_ns);
+  take_large_blocks(freed_large_, now_ns);
+  take_large_blocks(unheard_large_, now_ns);
+}
+
+void RegionCore::take_large_blocks(std::map<std::uint32_t, std::uint64_t>& noticed,
+                                   std::uint64_t now_ns) {
   const std::uint64_t delay_ns = limits_.large_reclaim_delay_ms * 1'000'000;
-  for (auto it = freed_large_.begin(); it != freed_large_.end();) {
+  for (auto it = noticed.begin(); it != noticed.end();) {
     if (now_ns < it->second + delay_ns) {
       ++it;
       continue;
     }
     Extent* const extent = extents_.find(it->first);
-    it = freed_large_.erase(it);
+    it = noticed.erase(it);
     assert(extent != nullptr);
     take_large_block(*extent);
   }

@@ -157,6 +157,15 @@ void CoreOracle::sweep(std::uint64_t now_ns) {
   }
 }
 
+void CoreOracle::accept_taken_large(const region::RegionView& view) {
+  for (const auto& [first, span] : spans_) {
+    if (span.pending || span.session == 0 || !is_large(first)) continue;
+    std::uint32_t& word = words_[at({first, 0})];
+    const std::uint32_t taken = (kTaken << 20) + generation_of(word);
+    if (owner_of(word) == kFreed && view.word(first, 0).load_acquire() == taken) word = taken;
+  }
+}
+
 void CoreOracle::punch(const std::vector<core::FileRange>& ranges, std::uint64_t now_ns) {
   ASSERT_FALSE(ranges.empty());
   ASSERT_EQ(ranges[0].file, core::RegionFile::kData);

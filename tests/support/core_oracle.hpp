@@ -71,6 +71,8 @@ class CoreOracle {
   /// The daemon hears that a block of the span was freed.
   void note_freed(std::uint32_t first, std::uint64_t now_ns);
   void sweep(std::uint64_t now_ns);
+  /// The core may also have taken freed large blocks that it found by their hints.
+  void accept_taken_large(const region::RegionView& view);
   /// The daemon punches these; fails the test if it may not.
   void punch(const std::vector<core::FileRange>& ranges, std::uint64_t now_ns);
 

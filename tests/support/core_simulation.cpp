@@ -213,6 +213,7 @@ void CoreSimulation::recover() {
   }
   EXPECT_EQ(sends.size(), told) << "PeerGone";
   oracle_.after_recovery(*core_, ids, now_.monotonic_ns);
+  oracle_.accept_taken_large(core_->view());
   std::erase_if(clients_, [&](const auto& client) {
     const bool over =
         client->reported_gone && std::count(ids.begin(), ids.end(), client->session) > 0;
@@ -235,6 +236,7 @@ void CoreSimulation::punch() {
 void CoreSimulation::sweep() {
   core_->sweep(now_.monotonic_ns);
   oracle_.sweep(now_.monotonic_ns);
+  oracle_.accept_taken_large(core_->view());
 }
 
 void CoreSimulation::drain() {

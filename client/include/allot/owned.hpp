@@ -209,7 +209,12 @@ Expected<Pinned<T>> Session::find(std::string_view name) {
   auto found = find(name);
   if (!found) return found.error();
   Pinned<T> pinned(*this, *found);
-  if (found->size_bytes < sizeof(T)) return Error(Errc::kTypeMismatch);
+  if (found->size_bytes < sizeof(T) ||
+      reinterpret_cast<std::uintptr_t>(found->address) % alignof(T) != 0) {
+    return Error(Errc::kTypeMismatch, std::to_string(found->size_bytes) +
+                                          " bytes, or badly aligned, for a type of " +
+                                          std::to_string(sizeof(T)));
+  }
   return pinned;
 }
 

@@ -111,6 +111,30 @@ TEST(Bounds, AnAlignmentThatFitsNowhereTakesALongerExtent) {
   EXPECT_TRUE(map.is_consistent());
 }
 
+TEST(Bounds, LargeBlocksWhoseMessageWasLostAreTakenWithOneThatWasHeardOf) {
+  CoreRegion region(64);
+  const std::uint32_t owner = region.open_session();
+  std::vector<std::uint64_t> spans;
+  for (int i = 0; i < 3; ++i) {
+    spans.push_back(region.granted(owner, 2));
+    region.carve_large(spans.back());
+  }
+  for (const std::uint64_t span : {spans[0], spans[1]}) {
+    region.word(span).store_release(OwnWord::make(OwnWord::kFreed, 100));
+    region.view().span_ledger(span).hint.store_release(1);
+  }
+  region->note_freed(spans[0], region.now_ns);
+  const std::uint64_t delay_ns = region->limits().large_reclaim_delay_ms * 1'000'000;
+  for (int i = 1; i <= 4; ++i) region->sweep(region.now_ns + static_cast<unsigned>(i) * delay_ns);
+  const auto owner_of = [&](std::uint64_t span) {
+    return OwnWord::owner(region.word(span).load_acquire());
+  };
+  EXPECT_EQ(owner_of(spans[0]), OwnWord::kTaken);
+  EXPECT_EQ(owner_of(spans[1]), OwnWord::kTaken);
+  EXPECT_NE(owner_of(spans[2]), OwnWord::kTaken);
+  EXPECT_FALSE(region->sweep_wanted()) << "it sleeps again";
+}
+
 TEST(Bounds, ASweepGoesRoundOverManyOrphans) {
   CoreRegion region(1U << 12);
   const std::uint32_t dead = region.open_session();
