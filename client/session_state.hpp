@@ -1,10 +1,10 @@
 // SessionState: the process's side of one session: mapping, heaps, spans, and the slow paths.
 //
 // Shared by all Session handles of the process. The fast paths (FastHeap) do not come here. One
-// mutex guards spans, windows, pins and the channel; it may be held for as long as a
-// request takes, so that who wants it gives up at his own deadline. No loop here waits for a store
-// of another process. Split over three files: session_state.cpp (life, heaps, spans),
-// large_blocks.cpp and ownership.cpp.
+// mutex guards spans, windows, pins and the channel; it may be held for as long as a request takes,
+// so that who wants it gives up at his own deadline. No loop here waits for a store of another
+// process. Split over five files: session_state.cpp (life, heaps), session_spans.cpp,
+// large_blocks.cpp, ownership.cpp and session_names.cpp.
 //
 // Invariants
 // S1. A span of this session is in exactly one place: a heap's list, spares_, or large_; and in none
@@ -58,7 +58,7 @@ class SessionState {
   SessionState& operator=(const SessionState&) = delete;
   ~SessionState();
 
-  // Memory (session_state.cpp, large_blocks.cpp).
+  // Memory (session_spans.cpp, large_blocks.cpp, ownership.cpp).
   [[nodiscard]] void* allocate(std::size_t size_bytes, std::size_t alignment) noexcept;
   Errc free(void* block) noexcept;
   [[nodiscard]] std::size_t usable_size(const void* block) noexcept;
@@ -71,7 +71,7 @@ class SessionState {
   [[nodiscard]] Expected<void*> retract(Handle handle) noexcept;
   [[nodiscard]] std::vector<Handle> offers();
 
-  // Names.
+  // Names (session_names.cpp).
   [[nodiscard]] Expected<Handle> publish(std::string_view name, void* block);
   [[nodiscard]] Expected<FoundBlock> find(std::string_view name);
   [[nodiscard]] Expected<void> unpin(Handle handle);
