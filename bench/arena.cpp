@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,11 +20,6 @@ namespace {
 constexpr std::size_t kArrayElements = 100'000'000;
 constexpr std::size_t kQuickArrayElements = 1'000'000;
 constexpr double kLeastScopeNs = 2;
-#if defined(ALLOT_BENCH_PROTOBUF)
-constexpr bool kHasProtobuf = true;
-#else
-constexpr bool kHasProtobuf = false;
-#endif
 
 std::vector<Sample> run_rounds(const std::vector<std::string>& loops, std::size_t size_bytes,
                                const Effort& effort, std::uint64_t fixed_pairs = 0) {
@@ -52,14 +46,14 @@ void measure_pushes(const std::string& what, std::size_t size_bytes, const Effor
                                     what + "-boost-pmr"};
   const bool more = what == "push";
   if (more) loops.insert(loops.end(), {"push-std-pmr-known", "push-locked"});
-  if (kHasProtobuf) loops.push_back(what + "-protobuf");
+  loops.push_back(what + "-protobuf");
   const std::vector<Sample> samples = run_rounds(loops, size_bytes, effort);
   std::vector<NamedSample> others = {{"boost pmr", samples[3]}};
   if (more) {
     others.push_back({"std::pmr, its type known", samples[4]});
     others.push_back({"ours, locked", samples[5]});
   }
-  if (kHasProtobuf) others.push_back({"protobuf", samples.back()});
+  others.push_back({"protobuf", samples.back()});
   const std::string name =
       (what == "push" ? "push " : "push and write ") + std::to_string(size_bytes) + " B";
   measurements.push_back(
@@ -105,10 +99,6 @@ void measure_array(const Effort& effort, std::vector<Measurement>& measurements)
 }  // namespace
 
 std::vector<Measurement> measure_arena(const Effort& effort) {
-  if (!kHasProtobuf) {
-    std::cerr << "allot_bench: arena: without protobuf, which is not installed "
-                 "(libprotobuf-dev)\n";
-  }
   std::vector<Measurement> measurements;
   for (const std::size_t size_bytes : {16UL, 64UL}) {
     measure_pushes("push", size_bytes, effort, measurements);

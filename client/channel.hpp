@@ -3,6 +3,7 @@
 // Used under the session's mutex, so by one thread at a time.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include <allot/expected.hpp>
@@ -14,6 +15,13 @@ namespace allot {
 
 class Channel {
  public:
+  /// What became of a request.
+  enum class Outcome : std::uint8_t {
+    kNotSent = 0,   // the service has not seen it and never will
+    kUnknown = 1,   // it was sent; the service may have done it, or may still do it
+    kAnswered = 2,  // the service has done it, or refused it by a Failure
+  };
+
   Channel() = default;
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -23,12 +31,20 @@ class Channel {
   /// kDeadline and kDaemonGone are the channel's own.
   [[nodiscard]] virtual Expected<protocol::Body> request(const protocol::Body& body,
                                                          platform::Deadline deadline) = 0;
-  /// Sends a message whose answer nobody waits for; may lose it. Any thread.
-  virtual void post(const protocol::Body& body) = 0;
+  /// Of the latest request().
+  [[nodiscard]] Outcome latest_outcome() const noexcept { return outcome_; }
+  /// Sends a message whose answer nobody waits for. False if it is lost. Any thread.
+  virtual bool post(const protocol::Body& body) = 0;
   /// Answers that came after their caller's deadline, each handed out once. Does not wait.
   [[nodiscard]] virtual std::vector<protocol::Body> take_late_answers() = 0;
   /// In a forked child: lets go of the parent's connection without a word.
   virtual void abandon() noexcept = 0;
+
+ protected:
+  void set_outcome(Outcome outcome) noexcept { outcome_ = outcome; }
+
+ private:
+  Outcome outcome_ = Outcome::kAnswered;
 };
 
 }  // namespace allot

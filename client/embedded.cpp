@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client/channel.hpp"
+#include "client/process.hpp"
 #include "client/session_state.hpp"
 #include "daemon/core/audit_input.hpp"
 #include "daemon/core/service.hpp"
@@ -30,10 +31,15 @@ constexpr const char* kRegionName = "embedded";
 constexpr std::uint64_t kWordsPerStep = 1U << 20;
 constexpr std::uint32_t kGranulesPerPunch = 1U << 14;
 
+template <class Clock>
+std::uint64_t now_ns() {
+  const auto since = Clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(since).count());
+}
+
 core::Instant now() {
-  const auto since = std::chrono::system_clock::now().time_since_epoch();
-  return {static_cast<std::uint64_t>(
-              std::chrono::duration_cast<std::chrono::nanoseconds>(since).count()),
+  return {now_ns<std::chrono::system_clock>(), now_ns<std::chrono::steady_clock>(),
           ~std::uint64_t{0}};
 }
 
@@ -45,18 +51,24 @@ Expected<Descriptor> duplicate(const Descriptor& file) {
 
 }  // namespace
 
-// What the daemon is to its clients; shared by the region and its sessions' channels.
+// What the daemon is to its clients; shared by the region and its sessions' channels. It belongs to
+// the process that made it: a forked child has its mappings no more, and some other thread of the
+// parent's may have held the mutex, so that a child touches nothing of it.
 struct detail::EmbeddedService {
   // Sessions of several threads come in one at a time.
   std::mutex mutex;
+  const std::uint32_t made_at_fork = process::fork_count();
   region::RegionFiles files;
   region::RegionMapping mapping;
   core::Service service;
   struct Member {
     core::SessionKey key;
     Descriptor presence;
+    bool is_opening = true;  // has not mapped its presence as yet
   };
   std::vector<Member> members;
+
+  [[nodiscard]] bool is_inherited() const noexcept { return made_at_fork != process::fork_count(); }
 
   [[nodiscard]] core::RegionCore& core() { return *service.regions().front(); }
 
@@ -83,17 +95,26 @@ struct detail::EmbeddedService {
     return files.data;
   }
 
+  // The session has mapped its presence, or never will.
+  void opened(std::uint64_t incarnation) {
+    const std::lock_guard lock(mutex);
+    for (Member& member : members) {
+      if (member.key.incarnation == incarnation) member.is_opening = false;
+    }
+  }
+
   // Recovers every session whose image, here its Presence, is gone; gives free memory back.
   void settle() {
     std::erase_if(members, [](const Member& member) {
+      if (member.is_opening) return false;
       if (platform::try_seal_presence(member.presence) == platform::Presence::kMapped) return false;
       core::Service::image_gone(member.key);
       return true;
     });
     while (service.recovery_pending()) (void)service.recover_step(kWordsPerStep, now());
-    core().sweep(now().unix_ns);
+    core().sweep(now().monotonic_ns);
     for (;;) {
-      const auto ranges = core().next_punch(kGranulesPerPunch, now().unix_ns);
+      const auto ranges = core().next_punch(kGranulesPerPunch, now().monotonic_ns);
       if (ranges.empty()) return;
       for (const core::FileRange& range : ranges) {
         // Best effort: what is not given back now is used again by the next grant.
@@ -110,12 +131,36 @@ class EmbeddedChannel final : public Channel {
   EmbeddedChannel(detail::EmbeddedService* service, core::ConnectionId connection)
       : service_(service), connection_(connection) {}
   ~EmbeddedChannel() override {
+    if (service_ == nullptr) return;
     const std::lock_guard lock(service_->mutex);
     service_->service.close_connection(connection_);
   }
 
   Expected<p::Body> request(const p::Body& body, platform::Deadline /*deadline*/) override {
+    if (service_ == nullptr) return Error(Errc::kForked);
     const std::lock_guard lock(service_->mutex);
+    auto answer = ask(body);
+    if (!answer && std::holds_alternative<p::GrantRequest>(body)) {
+      // No timer recovers those who have ended: what they held is looked for when it is missed.
+      service_->settle();
+      answer = ask(body);
+    }
+    return answer;
+  }
+
+  bool post(const p::Body& body) override {
+    if (service_ == nullptr) return false;
+    const std::lock_guard lock(service_->mutex);
+    (void)service_->service.handle(connection_, p::encode({0, body}), now());
+    return true;
+  }
+
+  std::vector<p::Body> take_late_answers() override { return {}; }
+
+  void abandon() noexcept override { service_ = nullptr; }
+
+ private:
+  Expected<p::Body> ask(const p::Body& body) {
     const p::Wire wire = p::encode({1, body});
     core::Outcome outcome = service_->service.handle(connection_, wire, now());
     if (outcome.commit) {
@@ -125,22 +170,11 @@ class EmbeddedChannel final : public Channel {
     if (outcome.sends.empty()) return Error(Errc::kDaemonGone);
     p::Body answer = outcome.sends.front().message.body;
     if (const auto* failure = std::get_if<p::Failure>(&answer)) {
-      return Error(static_cast<Errc>(failure->errc), std::string(p::text(failure->detail)));
+      return p::to_error(*failure);
     }
     return answer;
   }
 
-  void post(const p::Body& body) override {
-    const std::lock_guard lock(service_->mutex);
-    (void)service_->service.handle(connection_, p::encode({0, body}), now());
-  }
-
-  std::vector<p::Body> take_late_answers() override { return {}; }
-
-  // The service lives in this process and was copied by fork() like the session.
-  void abandon() noexcept override {}
-
- private:
   detail::EmbeddedService* service_;
   core::ConnectionId connection_;
 };
@@ -150,8 +184,14 @@ class EmbeddedChannel final : public Channel {
 EmbeddedRegion::EmbeddedRegion(std::unique_ptr<detail::EmbeddedService> service) noexcept
     : service_(std::move(service)) {}
 EmbeddedRegion::EmbeddedRegion(EmbeddedRegion&&) noexcept = default;
-EmbeddedRegion& EmbeddedRegion::operator=(EmbeddedRegion&&) noexcept = default;
-EmbeddedRegion::~EmbeddedRegion() = default;
+EmbeddedRegion& EmbeddedRegion::operator=(EmbeddedRegion&& other) noexcept {
+  std::swap(service_, other.service_);
+  return *this;
+}
+EmbeddedRegion::~EmbeddedRegion() {
+  // What lies at its addresses in a forked child is not its own.
+  if (service_ != nullptr && service_->is_inherited()) (void)service_.release();
+}
 
 Expected<EmbeddedRegion> EmbeddedRegion::create(const EmbeddedOptions& options) {
   const std::uint64_t granules = options.size_bytes / region::kGranuleBytes;
@@ -179,9 +219,25 @@ Expected<EmbeddedRegion> EmbeddedRegion::create(const EmbeddedOptions& options) 
 }
 
 Expected<Session> EmbeddedRegion::connect() {
+  if (service_->is_inherited()) return Error(Errc::kForked);
+  // All that may fail comes before the session is there.
+  auto presence = platform::make_presence_file("allot:presence");
+  auto directory = platform::reopen_read_only(service_->files.directory);
+  auto ledger = duplicate(service_->files.ledger);
+  auto data = duplicate(service_->files.data);
+  if (!presence || !directory || !ledger || !data) {
+    return Error(Errc::kSystem, "no descriptors for another session");
+  }
+  auto kept = duplicate(*presence);
+  if (!kept) return kept.error();
   detail::SessionState::Parts parts;
+  parts.region_name = kRegionName;
+  parts.files = {std::move(*directory), std::move(*ledger), std::move(*data)};
+  parts.presence = std::move(*presence);
+  parts.deadline = std::chrono::seconds(5);
   {
     const std::lock_guard lock(service_->mutex);
+    service_->settle();
     const core::ConnectionId connection = service_->service.open_connection({::getpid(), 0, 0});
     p::Hello hello;
     hello.fingerprint = region::fingerprint();
@@ -192,32 +248,21 @@ Expected<Session> EmbeddedRegion::connect() {
     const auto* const welcome = std::get_if<p::Welcome>(&sent.message.body);
     if (welcome == nullptr) {
       service_->service.close_connection(connection);
-      const auto& failure = std::get<p::Failure>(sent.message.body);
-      return Error(static_cast<Errc>(failure.errc), std::string(p::text(failure.detail)));
+      return p::to_error(std::get<p::Failure>(sent.message.body));
     }
-    auto presence = platform::make_presence_file("allot:presence");
-    auto directory = platform::reopen_read_only(service_->files.directory);
-    auto ledger = duplicate(service_->files.ledger);
-    auto data = duplicate(service_->files.data);
-    if (!presence || !directory || !ledger || !data) {
-      return Error(Errc::kSystem, "no descriptors for another session");
-    }
-    auto kept = duplicate(*presence);
-    if (!kept) return kept.error();
     service_->members.push_back({*sent.welcome, std::move(*kept)});
     parts.welcome = *welcome;
-    parts.region_name = kRegionName;
-    parts.files = {std::move(*directory), std::move(*ledger), std::move(*data)};
-    parts.presence = std::move(*presence);
     parts.channel = std::make_unique<EmbeddedChannel>(service_.get(), connection);
-    parts.deadline = std::chrono::seconds(5);
   }
+  const std::uint64_t incarnation = parts.welcome.incarnation;
   auto state = detail::SessionState::open(std::move(parts));
+  service_->opened(incarnation);
   if (!state) return state.error();
   return Session(std::move(*state));
 }
 
 EmbeddedAudit EmbeddedRegion::audit() {
+  if (service_->is_inherited()) return {};
   const std::lock_guard lock(service_->mutex);
   service_->settle();
   const std::uint64_t window = service_->mapping.window_granules();

@@ -7,52 +7,151 @@
 #include <unistd.h>
 
 #include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <system_error>
+#include <utility>
 
 #include "client/socket_channel.hpp"
+#include "client/timed_lock.hpp"
+#include "shared/platform/seqpacket.hpp"
 #include "shared/platform/system_error.hpp"
+#include "shared/protocol/message.hpp"
 
 namespace allot {
 
 namespace p = protocol;
 
+namespace {
+
+// Signals are the program's; a thread that is made meanwhile gets none.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+// What the thread and those who ask it share.
+class ExitWatch::Watcher {
+ public:
+  Watcher(platform::Descriptor socket, platform::Descriptor stop, std::string region) noexcept
+      : socket_(std::move(socket)), stop_(std::move(stop)), region_(std::move(region)) {}
+
+  [[nodiscard]] Expected<void> watch(const SessionId& other, std::function<void()> callback,
+                                     platform::Deadline deadline, bool may_wait);
+  void run();
+  /// Ends run() after the callback that it is in.
+  void stop() noexcept;
+  /// Forgets all callbacks; what they own is released by the caller's thread.
+  void forget() noexcept;
+  /// In a forked child.
+  void close() noexcept {
+    socket_.reset();
+    stop_.reset();
+  }
+
+ private:
+  struct Entry {
+    SessionId other;
+    std::function<void()> callback;
+    bool answered = false;
+    std::optional<Error> refused;
+  };
+  using Entries = std::map<std::uint64_t, Entry>;  // by request, until called back or refused
+
+  void handle(const p::Message& message);
+  void fire(const SessionId& other);
+  [[nodiscard]] bool is_stopped() noexcept;
+
+  platform::Descriptor socket_;
+  platform::Descriptor stop_;  // eventfd
+  std::string region_;
+  std::mutex mutex_;
+  std::condition_variable answered_;
+  bool lost_ = false;
+  bool stopped_ = false;
+  std::uint64_t next_request_ = 1;
+  Entries entries_;
+};
+
 ExitWatch::ExitWatch(std::vector<std::filesystem::path> sockets, std::string region)
     : sockets_(std::move(sockets)), region_(std::move(region)) {}
 
-ExitWatch::~ExitWatch() {
-  if (!thread_.joinable()) return;
-  const std::uint64_t one = 1;
-  // An eventfd write of 1 fails only when its counter is full; then it is readable anyway.
-  (void)!::write(stop_.get(), &one, sizeof(one));
-  thread_.join();
+ExitWatch::~ExitWatch() { stop(); }
+
+void ExitWatch::stop() noexcept {
+  std::thread thread;
+  {
+    // Not while waiting for the thread: the callback that it is in may ask for another watch.
+    const std::lock_guard lock(start_mutex_);
+    stopped_ = true;
+    thread.swap(thread_);
+  }
+  if (!thread.joinable()) return;
+  watcher_->stop();
+  if (thread.get_id() == std::this_thread::get_id()) {
+    thread.detach();  // it ends when the callback that it is in has returned
+  } else {
+    thread.join();
+  }
+  watcher_->forget();
 }
 
 void ExitWatch::abandon() noexcept {
-  socket_.reset();
-  stop_.reset();
+  if (watcher_) watcher_->close();
   if (thread_.joinable()) thread_.detach();
 }
 
-Expected<void> ExitWatch::start(platform::Deadline deadline) {
-  if (thread_.joinable()) return {};
-  auto socket = connect_to_daemon(sockets_, deadline);
+Expected<void> ExitWatch::start(detail::CallDeadline& deadline) {
+  if (stopped_) return Error(Errc::kClosed);
+  if (watcher_) return {};
+  auto socket = connect_to_daemon(sockets_, deadline.at());
   if (!socket) return socket.error();
-  socket_ = std::move(*socket);
-  stop_ = platform::Descriptor(::eventfd(0, EFD_CLOEXEC));
-  if (!stop_) return platform::system_error("eventfd");
-  // Signals are the program's; its threads get them.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  platform::Descriptor stop(::eventfd(0, EFD_CLOEXEC));
+  if (!stop) return platform::system_error("eventfd");
+  auto watcher = std::make_shared<Watcher>(std::move(*socket), std::move(stop), region_);
+  const SignalsBlocked blocked;
+  try {
+    thread_ = std::thread([watcher] { watcher->run(); });
+  } catch (const std::system_error& failure) {
+    return Error(Errc::kSystem, std::string("a thread that watches: ") + failure.what());
+  }
+  watcher_ = std::move(watcher);
   return {};
 }
 
 Expected<void> ExitWatch::watch(const SessionId& other, std::function<void()> callback,
-                                platform::Deadline deadline) {
+                                detail::CallDeadline& deadline) {
+  std::shared_ptr<Watcher> watcher;
+  // A callback runs on the thread that would read the answer.
+  bool may_wait = false;
+  {
+    const auto lock = detail::lock_before(start_mutex_, deadline);
+    if (!lock.owns_lock()) return Error(Errc::kDeadline, "another thread connects");
+    if (auto started = start(deadline); !started) return started.error();
+    watcher = watcher_;
+    may_wait = std::this_thread::get_id() != thread_.get_id();
+  }
+  return watcher->watch(other, std::move(callback), deadline.at(), may_wait);
+}
+
+Expected<void> ExitWatch::Watcher::watch(const SessionId& other, std::function<void()> callback,
+                                         platform::Deadline deadline, bool may_wait) {
   std::unique_lock lock(mutex_);
-  if (auto started = start(deadline); !started) return started.error();
+  if (stopped_) return Error(Errc::kClosed);
   if (lost_) return Error(Errc::kDaemonGone);
   const std::uint64_t request = next_request_++;
   p::Watch body{};
@@ -62,19 +161,18 @@ Expected<void> ExitWatch::watch(const SessionId& other, std::function<void()> ca
   entries_[request] = Entry{other, std::move(callback), false, {}};
   if (auto sent = platform::send_message(socket_, p::encode({request, body})); !sent) {
     entries_.erase(request);
-    const bool full = sent.error().code == std::errc::resource_unavailable_try_again;
+    const bool full = platform::would_block(sent.error());
     return Error(full ? Errc::kDeadline : Errc::kDaemonGone, sent.error().message());
   }
-  // A callback runs on the thread that would read the answer.
-  if (std::this_thread::get_id() == thread_.get_id()) return {};
+  if (!may_wait) return {};
   // fire() takes the entry of a session that has ended.
   const auto entry = [&] { return entries_.find(request); };
   const auto answered = [&] { return entry() == entries_.end() || entry()->second.answered; };
   std::optional<Error> failed;
-  if (!answered_.wait_until(lock, deadline, [&] { return lost_ || answered(); })) {
+  if (!answered_.wait_until(lock, deadline, [&] { return lost_ || stopped_ || answered(); })) {
     failed = Error(Errc::kDeadline);
   } else if (!answered()) {
-    failed = Error(Errc::kDaemonGone);
+    failed = Error(stopped_ ? Errc::kClosed : Errc::kDaemonGone);
   } else if (entry() != entries_.end()) {
     failed = entry()->second.refused;
   }
@@ -83,14 +181,14 @@ Expected<void> ExitWatch::watch(const SessionId& other, std::function<void()> ca
   return *failed;
 }
 
-void ExitWatch::run() {
+void ExitWatch::Watcher::run() {
   for (;;) {
     std::array<pollfd, 2> entries{pollfd{socket_.get(), POLLIN, 0}, pollfd{stop_.get(), POLLIN, 0}};
     if (::poll(entries.data(), entries.size(), -1) < 0) continue;  // EINTR
     if (entries[1].revents != 0) return;
     p::Wire wire{};
     auto received = platform::receive_message(socket_, wire, platform::Descriptors::kRefuse);
-    if (!received && received.error().code == std::errc::resource_unavailable_try_again) continue;
+    if (!received && platform::would_block(received.error())) continue;
     auto message = received ? p::decode(std::span(wire).first(received->size_bytes))
                             : Expected<p::Message>(received.error());
     if (!message) {
@@ -103,7 +201,27 @@ void ExitWatch::run() {
   }
 }
 
-void ExitWatch::handle(const p::Message& message) {
+void ExitWatch::Watcher::stop() noexcept {
+  const std::lock_guard lock(mutex_);
+  stopped_ = true;
+  answered_.notify_all();
+  const std::uint64_t one = 1;
+  // An eventfd write of 1 fails only when its counter is full; then it is readable anyway.
+  (void)!::write(stop_.get(), &one, sizeof(one));
+}
+
+void ExitWatch::Watcher::forget() noexcept {
+  Entries forgotten;  // destroyed without the mutex: a callback may own anything
+  const std::lock_guard lock(mutex_);
+  forgotten.swap(entries_);
+}
+
+bool ExitWatch::Watcher::is_stopped() noexcept {
+  const std::lock_guard lock(mutex_);
+  return stopped_;
+}
+
+void ExitWatch::Watcher::handle(const p::Message& message) {
   if (const auto* gone = std::get_if<p::PeerGone>(&message.body)) {
     fire({static_cast<std::uint32_t>(gone->session), 0, gone->incarnation});
     return;
@@ -116,7 +234,7 @@ void ExitWatch::handle(const p::Message& message) {
   if (const auto* failure = std::get_if<p::Failure>(&message.body)) {
     const auto errc = static_cast<Errc>(failure->errc);
     ended_already = errc == Errc::kUnknownSession;
-    if (!ended_already) entry.refused = Error(errc, std::string(p::text(failure->detail)));
+    if (!ended_already) entry.refused = p::to_error(*failure);
   }
   entry.answered = true;
   const SessionId other = entry.other;
@@ -125,7 +243,7 @@ void ExitWatch::handle(const p::Message& message) {
   if (ended_already) fire(other);
 }
 
-void ExitWatch::fire(const SessionId& other) {
+void ExitWatch::Watcher::fire(const SessionId& other) {
   std::vector<std::function<void()>> callbacks;
   {
     const std::lock_guard lock(mutex_);
@@ -138,7 +256,10 @@ void ExitWatch::fire(const SessionId& other) {
       }
     }
   }
-  for (const auto& callback : callbacks) callback();
+  for (const auto& callback : callbacks) {
+    if (is_stopped()) return;
+    callback();
+  }
 }
 
 }  // namespace allot

@@ -2,24 +2,21 @@
 //
 // One per session, with a connection and a thread of its own, both made at the first watch(). The
 // thread blocks all signals and sleeps in poll(). Callbacks run on it, one after the other; they
-// may use the session, but not close it.
+// may use the session, close it, and drop its last handle: what the thread works with is shared
+// with it, so that it may outlive the ExitWatch.
 #pragma once
 
-#include <condition_variable>
-#include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <map>
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <allot/session.hpp>
 
-#include "shared/platform/seqpacket.hpp"
-#include "shared/protocol/message.hpp"
+#include "client/call_deadline.hpp"
 
 namespace allot {
 
@@ -28,39 +25,30 @@ class ExitWatch {
   ExitWatch(std::vector<std::filesystem::path> sockets, std::string region);
   ExitWatch(const ExitWatch&) = delete;
   ExitWatch& operator=(const ExitWatch&) = delete;
-  /// Stops the thread; callbacks that were not called never are.
+  /// stop()s.
   ~ExitWatch();
 
   /// Calls `callback` once after `other` has ended, soon if it has already. On an error it is never
-  /// called. Inside a callback it does not wait for the daemon's answer.
+  /// called. Inside a callback it does not wait for the daemon's answer. kClosed after stop().
   [[nodiscard]] Expected<void> watch(const SessionId& other, std::function<void()> callback,
-                                     platform::Deadline deadline);
+                                     detail::CallDeadline& deadline);
+  /// Waits for the callback that runs, unless this is called in it; callbacks that were not called
+  /// never are.
+  void stop() noexcept;
   /// In a forked child: the thread does not exist here.
   void abandon() noexcept;
 
  private:
-  struct Entry {
-    SessionId other;
-    std::function<void()> callback;
-    bool answered = false;
-    std::optional<Error> refused;
-  };
+  class Watcher;
 
-  [[nodiscard]] Expected<void> start(platform::Deadline deadline);
-  void run();
-  void handle(const protocol::Message& message);
-  void fire(const SessionId& other);
+  [[nodiscard]] Expected<void> start(detail::CallDeadline& deadline);
 
   std::vector<std::filesystem::path> sockets_;
   std::string region_;
-  std::mutex mutex_;
-  std::condition_variable answered_;
-  platform::Descriptor socket_;
-  platform::Descriptor stop_;  // eventfd
+  std::timed_mutex start_mutex_;  // of all below; may be held for as long as a connect takes
+  bool stopped_ = false;
   std::thread thread_;
-  bool lost_ = false;
-  std::uint64_t next_request_ = 1;
-  std::map<std::uint64_t, Entry> entries_;  // by request, until called back or refused
+  std::shared_ptr<Watcher> watcher_;  // with the thread
 };
 
 }  // namespace allot

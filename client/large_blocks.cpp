@@ -24,21 +24,24 @@ constexpr std::uint32_t kNoSpan = ~std::uint32_t{0};
 
 }  // namespace
 
-Expected<void*> SessionState::allocate_large(std::uint64_t size_bytes, std::size_t alignment) {
+Expected<void*> SessionState::allocate_large(std::uint64_t size_bytes, std::size_t alignment,
+                                             CallDeadline& deadline) {
   const std::uint64_t granules = (size_bytes + kGranuleBytes - 1) / kGranuleBytes;
   const std::uint64_t align_granules = std::max<std::uint64_t>(alignment / kGranuleBytes, 1);
   if (granules > view_.granules()) return Error(Errc::kSizeTooLarge);
-  auto lock = lock_open();
+  auto lock = lock_open(deadline);
   if (!lock) return lock.error();
   std::uint32_t first = find_cached_large_locked(granules, align_granules);
   if (first == kNoSpan) {
-    collect_large_locked();
+    const bool answers = collect_large_locked(deadline);
     first = find_cached_large_locked(granules, align_granules);
+    // A request now would be granted to nobody.
+    if (first == kNoSpan && !answers && deadline.has_passed()) return Error(Errc::kDeadline);
   }
   std::uint32_t generation = 0;
   if (first == kNoSpan) {
     auto span = take_large_span_locked(static_cast<std::uint32_t>(granules),
-                                       static_cast<std::uint32_t>(align_granules));
+                                       static_cast<std::uint32_t>(align_granules), deadline);
     if (!span) return span.error();
     first = *span;
     large_[first] = LargeSpan{static_cast<std::uint32_t>(granules), false};
@@ -56,7 +59,8 @@ Expected<void*> SessionState::allocate_large(std::uint64_t size_bytes, std::size
 }
 
 Expected<std::uint32_t> SessionState::take_large_span_locked(std::uint32_t granules,
-                                                             std::uint32_t align_granules) {
+                                                             std::uint32_t align_granules,
+                                                             CallDeadline& deadline) {
   book_late_answers_locked();
   auto& spares = spares_[{granules, region::kWordsPerUnit}];
   const auto fits = std::find_if(spares.begin(), spares.end(),
@@ -66,7 +70,7 @@ Expected<std::uint32_t> SessionState::take_large_span_locked(std::uint32_t granu
     spares.erase(fits);
     return first;
   }
-  auto granted = grant_locked({granules, 1, region::kWordsPerUnit, align_granules});
+  auto granted = grant_locked({granules, 1, region::kWordsPerUnit, align_granules}, deadline);
   if (!granted) return granted.error();
   return static_cast<std::uint32_t>(granted->first);
 }
@@ -78,15 +82,13 @@ std::uint32_t SessionState::find_cached_large_locked(std::uint64_t granules,
        it != large_cache_.end() && it->first <= most; ++it) {
     const std::uint32_t first = it->second;
     if (first % align_granules != 0) continue;
-    large_cache_bytes_ -= it->first * kGranuleBytes;
-    large_cache_.erase(it);
-    large_[first].cached = false;
+    uncache_large_locked(it);
     return first;
   }
   return kNoSpan;
 }
 
-void SessionState::collect_large_locked() {
+bool SessionState::collect_large_locked(CallDeadline& deadline) {
   std::vector<std::uint32_t> taken;
   for (auto& [first, span] : large_) {
     if (span.cached) continue;
@@ -103,9 +105,15 @@ void SessionState::collect_large_locked() {
       taken.push_back(first);
     }
   }
-  for (const std::uint32_t first : taken) {
-    if (return_span_locked(first)) large_.erase(first);
-  }
+  return std::all_of(taken.begin(), taken.end(), [&](std::uint32_t first) {
+    return answered(return_large_locked(first, deadline));
+  });
+}
+
+void SessionState::uncache_large_locked(LargeCache::iterator entry) {
+  large_[entry->second].cached = false;
+  large_cache_bytes_ -= entry->first * kGranuleBytes;
+  large_cache_.erase(entry);
 }
 
 void SessionState::cache_large_locked(std::uint32_t first) {
@@ -115,19 +123,32 @@ void SessionState::cache_large_locked(std::uint32_t first) {
   large_cache_bytes_ += span.granules * kGranuleBytes;
 }
 
-std::size_t SessionState::return_cached_large_locked() {
+// The span, not in the cache, leaves large_ before the message leaves: the daemon may grant it to
+// another session though we never hear of it.
+SessionState::Return SessionState::return_large_locked(std::uint32_t first,
+                                                       CallDeadline& deadline) {
+  const auto span = large_.extract(first);
+  const Return returned = return_span_locked(first, deadline);
+  if (is_still_ours(returned)) large_[first] = span.mapped();
+  return returned;
+}
+
+std::size_t SessionState::return_cached_large_locked(CallDeadline& deadline) {
   std::size_t given_back = 0;
-  for (auto it = large_cache_.begin(); it != large_cache_.end();) {
-    if (!return_span_locked(it->second)) return given_back;
-    given_back += it->first * kGranuleBytes;
-    large_.erase(it->second);
-    it = large_cache_.erase(it);
+  std::vector<std::uint32_t> kept;
+  Return returned = Return::kDone;
+  while (!large_cache_.empty() && answered(returned)) {
+    const auto [granules, first] = *large_cache_.begin();
+    uncache_large_locked(large_cache_.begin());
+    returned = return_large_locked(first, deadline);
+    if (returned == Return::kDone) given_back += granules * kGranuleBytes;
+    if (is_still_ours(returned)) kept.push_back(first);
   }
-  large_cache_bytes_ = 0;
+  for (const std::uint32_t first : kept) cache_large_locked(first);
   return given_back;
 }
 
-void SessionState::keep_freed_large(std::uint32_t first) {
+void SessionState::keep_freed_large(std::uint32_t first, CallDeadline& deadline) {
   // Not in time: collect_large_locked() finds the word free.
   const Lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return;
@@ -136,8 +157,8 @@ void SessionState::keep_freed_large(std::uint32_t first) {
   // Another thread was quicker, and has used it again.
   if (OwnWord::owner(view_.word(first, 0).load_acquire()) != OwnWord::kFree) return;
   const std::uint64_t bytes = found->second.granules * kGranuleBytes;
-  if (large_cache_bytes_ + bytes > kMaxCachedLargeBytes && return_span_locked(first)) {
-    large_.erase(found);
+  if (large_cache_bytes_ + bytes > kMaxCachedLargeBytes &&
+      !is_still_ours(return_large_locked(first, deadline))) {
     return;
   }
   cache_large_locked(first);

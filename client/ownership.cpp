@@ -1,10 +1,11 @@
-// Who owns a block: free, expose, offer, adopt, retract, publish. Each is one CAS on the own word.
+// Who owns a block: free, expose, offer, adopt, retract. Each is one CAS on the own word.
 //
 // Every CAS loop here ends because the word leaves the state that the caller needs, or after a
 // bounded number of tries if a member keeps scribbling. A thread that dies at any line leaves the
 // word before or after its one CAS; what follows (stack, hint, counter) is private or a hint.
 
 #include <algorithm>
+#include <utility>
 
 #include "client/process.hpp"
 #include "client/session_state.hpp"
@@ -22,7 +23,8 @@ constexpr int kTries = 16;
 
 }  // namespace
 
-Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found) noexcept {
+Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found,
+                          CallDeadline& deadline) noexcept {
   const std::uint64_t granule = offset_bytes / kGranuleBytes;
   // A9 pairs with R9 in open_window_locked(): what is below the size is mapped.
   std::uint64_t window = window_granules_.load_acquire();
@@ -30,7 +32,7 @@ Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found) noexcept 
     if (granule >= view_.granules()) return Errc::kNotInRegion;
     const std::uint64_t high_water = view_.header().high_water_granules.load_acquire();
     if (granule >= high_water) return Errc::kNotABlock;
-    auto lock = lock_open();
+    auto lock = lock_open(deadline);
     if (!lock) return lock.error().errc();
     if (auto opened = open_window_locked(high_water); !opened) return Errc::kAddressSpace;
     window = window_granules_.load_relaxed();
@@ -40,7 +42,7 @@ Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found) noexcept 
     // A span may reach beyond our window; open it as far as the directory goes and look again.
     const std::uint64_t high_water = view_.header().high_water_granules.load_acquire();
     if (high_water <= window) return errc;
-    auto lock = lock_open();
+    auto lock = lock_open(deadline);
     if (!lock) return lock.error().errc();
     if (auto opened = open_window_locked(high_water); !opened) return Errc::kAddressSpace;
     errc = view_.find_block(offset_bytes, window_granules_.load_relaxed(), found);
@@ -48,14 +50,14 @@ Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found) noexcept 
   return errc;
 }
 
-Errc SessionState::locate(const void* block, BlockRef& found) noexcept {
+Errc SessionState::locate(const void* block, BlockRef& found, CallDeadline& deadline) noexcept {
   if (const Errc life = life_error(); life != Errc::kOk) return life;
   const auto address = reinterpret_cast<std::uintptr_t>(block);
   const auto base = reinterpret_cast<std::uintptr_t>(mapping_.data());
   if (address < base || address - base >= view_.granules() * kGranuleBytes) {
     return Errc::kNotInRegion;
   }
-  return locate(address - base, found);
+  return locate(address - base, found, deadline);
 }
 
 Errc SessionState::check_owner(std::uint32_t word) const noexcept {
@@ -75,12 +77,13 @@ Errc SessionState::check_owner(std::uint32_t word) const noexcept {
 
 Errc SessionState::free(void* block) noexcept {
   if (block == nullptr) return Errc::kOk;
+  CallDeadline deadline(parts_.deadline);
   BlockRef found;
-  if (const Errc errc = locate(block, found); errc != Errc::kOk) return errc;
+  if (const Errc errc = locate(block, found, deadline); errc != Errc::kOk) return errc;
   ThreadHeap* heap = this_threads_heap();
   if (heap == nullptr && heap_refused_.load_relaxed() == 0) {
     // For its counters; a thread that cannot have one does without.
-    if (auto attached = heap_for_this_thread(); attached) heap = *attached;
+    if (auto attached = heap_for_this_thread(deadline); attached) heap = *attached;
   }
   const std::uint32_t first = found.span.first;
   const bool of_session =
@@ -101,7 +104,7 @@ Errc SessionState::free(void* block) noexcept {
       if (to_stack) {
         heap->push(cells_[first], block, found.word);
       } else if (own_span) {
-        keep_freed_large(first);
+        keep_freed_large(first, deadline);
       } else {
         free_elsewhere(found, of_session);
       }
@@ -123,10 +126,11 @@ void SessionState::count_free(std::uint32_t bin, ThreadHeap* heap) noexcept {
 // The span's owner, or the daemon, is told where to look; a lost hint costs a later scan.
 void SessionState::free_elsewhere(const BlockRef& found, bool of_session) noexcept {
   auto& hint = view_.span_ledger(found.span.first).hint;
-  // R7 pairs with A7 in ThreadHeap::collect(): the word is freed before the hint is seen. Relaxed
-  // look first: the line stays shared while many blocks of a span are freed in a row.
+  // Relaxed: only whether a message is worth while.
   const bool is_news = hint.load_relaxed() == 0;
-  if (is_news) hint.store_release(1);
+  // R7 pairs with A7 in ThreadHeap::collect(): the word is freed before the hint is seen. Stored
+  // even if it seemed set: a collector may have cleared it meanwhile and read the word before.
+  hint.store_release(1);
   if (of_session) return;
   const bool large = found.carving.kind == region::Carving::Kind::kLarge;
   const bool orphan = found.span.head.state == region::SpanState::kOrphan;
@@ -135,15 +139,22 @@ void SessionState::free_elsewhere(const BlockRef& found, bool of_session) noexce
 }
 
 std::size_t SessionState::usable_size(const void* block) noexcept {
+  CallDeadline deadline(parts_.deadline);
   BlockRef found;
-  return locate(block, found) == Errc::kOk ? found.carving.block_bytes : 0;
+  return locate(block, found, deadline) == Errc::kOk ? found.carving.block_bytes : 0;
 }
 
 // --- handles ---
 
 Expected<Handle> SessionState::expose(const void* block, bool offer) noexcept {
+  CallDeadline deadline(parts_.deadline);
+  return expose(block, offer, deadline);
+}
+
+Expected<Handle> SessionState::expose(const void* block, bool offer,
+                                      CallDeadline& deadline) noexcept {
   BlockRef found;
-  if (const Errc errc = locate(block, found); errc != Errc::kOk) return Error(errc);
+  if (const Errc errc = locate(block, found, deadline); errc != Errc::kOk) return Error(errc);
   const std::uint32_t bits = OwnWord::kExposed | (offer ? OwnWord::kOffered : 0);
   const auto address = reinterpret_cast<std::uintptr_t>(block);
   const auto offset = address - reinterpret_cast<std::uintptr_t>(mapping_.data());
@@ -158,19 +169,24 @@ Expected<Handle> SessionState::expose(const void* block, bool offer) noexcept {
   return Error(Errc::kCorruptWord);
 }
 
-Expected<BlockRef> SessionState::locate_handle(Handle handle) noexcept {
+Expected<BlockRef> SessionState::locate_handle(Handle handle, CallDeadline& deadline) noexcept {
   if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
   if (!handle) return Error(Errc::kBadArgument, "the empty handle");
   if (handle.region_tag() != parts_.welcome.region_tag) return Error(Errc::kForeignRegion);
   BlockRef found;
-  const Errc errc = locate(handle.offset_bytes(), found);
+  const Errc errc = locate(handle.offset_bytes(), found, deadline);
   if (errc == Errc::kNotABlock || errc == Errc::kInteriorPointer) return Error(Errc::kStaleHandle);
   if (errc != Errc::kOk) return Error(errc);
   return found;
 }
 
 Expected<void*> SessionState::resolve(Handle handle) noexcept {
-  auto found = locate_handle(handle);
+  CallDeadline deadline(parts_.deadline);
+  return resolve(handle, deadline);
+}
+
+Expected<void*> SessionState::resolve(Handle handle, CallDeadline& deadline) noexcept {
+  auto found = locate_handle(handle, deadline);
   if (!found) return found.error();
   // A11 pairs with R10: what the owner wrote before it gave the handle away.
   const std::uint32_t word = found->word->load_acquire();
@@ -180,12 +196,19 @@ Expected<void*> SessionState::resolve(Handle handle) noexcept {
   return static_cast<void*>(mapping_.data() + handle.offset_bytes());
 }
 
-Expected<void*> SessionState::adopt(Handle handle) noexcept { return take_offered(handle, false); }
+Expected<void*> SessionState::adopt(Handle handle) noexcept {
+  CallDeadline deadline(parts_.deadline);
+  return take_offered(handle, false, deadline);
+}
 
-Expected<void*> SessionState::retract(Handle handle) noexcept { return take_offered(handle, true); }
+Expected<void*> SessionState::retract(Handle handle) noexcept {
+  CallDeadline deadline(parts_.deadline);
+  return take_offered(handle, true, deadline);
+}
 
-Expected<void*> SessionState::take_offered(Handle handle, bool only_own) noexcept {
-  auto found = locate_handle(handle);
+Expected<void*> SessionState::take_offered(Handle handle, bool only_own,
+                                           CallDeadline& deadline) noexcept {
+  auto found = locate_handle(handle, deadline);
   if (!found) return found.error();
   std::uint32_t word = found->word->load_acquire();
   for (int tries = 0; tries < kTries; ++tries) {
@@ -206,7 +229,8 @@ Expected<void*> SessionState::take_offered(Handle handle, bool only_own) noexcep
 
 std::vector<Handle> SessionState::offers() {
   std::vector<Handle> out;
-  auto lock = lock_open();
+  CallDeadline deadline(parts_.deadline);
+  auto lock = lock_open(deadline);
   if (!lock) return out;
   if (!open_window_locked(view_.header().high_water_granules.load_acquire())) return out;
   const std::uint64_t window = window_granules_.load_relaxed();
@@ -228,75 +252,6 @@ std::vector<Handle> SessionState::offers() {
     }
   }
   return out;
-}
-
-// --- names ---
-
-Expected<Handle> SessionState::publish(std::string_view name, void* block) {
-  if (!p::is_valid_name(name, region::kNameBytes)) {
-    return Error(Errc::kBadName, std::string(name));
-  }
-  BlockRef found;
-  if (const Errc errc = locate(block, found); errc != Errc::kOk) return Error(errc);
-  const bool was_offered = OwnWord::is_offered(found.word->load_acquire());
-  auto handle = expose(block, true);
-  if (!handle) return handle;
-  p::Publish body;
-  body.handle = handle->bits();
-  p::set_text(body.name, name);
-  auto published = request(body);
-  if (!published) {
-    // As before, unless the daemon kept it and only its answer came too late. A daemon that has not
-    // read the request as yet must find no offer.
-    if (!was_offered || published.error() == Errc::kDeadline) (void)retract(*handle);
-    return published.error();
-  }
-  return handle;
-}
-
-Expected<FoundBlock> SessionState::find(std::string_view name) {
-  if (!p::is_valid_name(name, region::kNameBytes)) return Error(Errc::kBadName, std::string(name));
-  p::Find body;
-  p::set_text(body.name, name);
-  Handle handle;
-  {
-    auto lock = lock_open();
-    if (!lock) return lock.error();
-    auto answer = request_locked(body);
-    if (!answer) return answer.error();
-    const auto* const found = std::get_if<p::Found>(&*answer);
-    if (found == nullptr) return Error(Errc::kBadMessage);
-    handle = Handle::from_bits(found->handle);
-    ++pins_[handle];
-  }
-  auto address = resolve(handle);
-  if (!address) {
-    (void)unpin(handle);
-    return address.error();
-  }
-  return FoundBlock{*address, usable_size(*address), handle};
-}
-
-Expected<void> SessionState::unpin(Handle handle) {
-  auto lock = lock_open();
-  if (!lock) return lock.error();
-  const auto pin = pins_.find(handle);
-  if (pin == pins_.end()) return Error(Errc::kNameUnknown, "this session has not found the block");
-  if (--pin->second > 0) return {};
-  pins_.erase(pin);
-  auto answer = request_locked(p::Unpin{handle.bits()});
-  if (!answer) return answer.error();
-  return {};
-}
-
-Expected<void> SessionState::unpublish(std::string_view name, Handle handle) {
-  if (!p::is_valid_name(name, region::kNameBytes)) return Error(Errc::kBadName, std::string(name));
-  p::Unpublish body;
-  body.handle = handle.bits();
-  p::set_text(body.name, name);
-  auto answer = request(body);
-  if (!answer) return answer.error();
-  return {};
 }
 
 }  // namespace allot::detail

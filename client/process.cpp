@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "client/session_state.hpp"
+#include "client/timed_lock.hpp"
 
 namespace allot {
 
@@ -34,13 +35,15 @@ namespace process {
 
 namespace {
 
-// Order of locking: connect_mutex, mutex, a session's mutex, heaps_mutex.
+// Order of locking: connect_mutex, mutex, those of a session, heaps_mutex. `mutex` is held while a
+// session's is waited for only before a fork: what a thread needs that ends is never held for long.
 struct Registry {
   std::mutex mutex;
   std::array<detail::SessionState*, detail::kMaxSessionsPerProcess> sessions{};
   std::array<bool, detail::kMaxSessionsPerProcess> slot_used{};
   std::map<std::string, std::weak_ptr<detail::SessionState>> by_key;
-  std::mutex connect_mutex;  // one connect at a time
+  std::timed_mutex connect_mutex;  // one connect at a time; waits for a daemon
+  std::uint32_t fork_count = 0;    // changes in a child that has one thread
   std::mutex heaps_mutex;
   std::vector<ThreadHeap*> idle_heaps;
 };
@@ -99,6 +102,7 @@ void unlock_all() {
 // so that no handle from before the fork ever meets a session from after it.
 void in_child() {
   Registry& all = registry();
+  ++all.fork_count;
   for (detail::SessionState*& session : all.sessions) {
     if (session != nullptr) session->become_forked();
   }
@@ -140,17 +144,23 @@ void remove_session(std::size_t slot) noexcept {
 }
 
 Expected<std::shared_ptr<detail::SessionState>> find_or_make(
-    const std::string& key,
+    const std::string& key, detail::CallDeadline& deadline,
     const std::function<Expected<std::shared_ptr<detail::SessionState>>()>& make) {
   Registry& all = registry();
   install_fork_hooks();
-  const std::lock_guard lock(all.connect_mutex);
+  const auto lock = detail::lock_before(all.connect_mutex, deadline);
+  if (!lock.owns_lock()) return Error(Errc::kDeadline, "another thread connects");
   if (const auto found = all.by_key.find(key); found != all.by_key.end()) {
     if (auto session = found->second.lock(); session && session->is_open()) return session;
   }
   auto made = make();
   if (made) all.by_key[key] = *made;
   return made;
+}
+
+std::uint32_t fork_count() noexcept {
+  install_fork_hooks();
+  return registry().fork_count;
 }
 
 void set_thread_heap(std::size_t slot, ThreadHeap* heap) noexcept {

@@ -5,12 +5,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include <allot/expected.hpp>
 
+#include "client/call_deadline.hpp"
 #include "client/thread_heap.hpp"
 
 namespace allot::process {
@@ -20,10 +22,14 @@ namespace allot::process {
 /// Frees the slot: no Session handle refers to it any more.
 void remove_session(std::size_t slot) noexcept;
 
-/// The session this process has under `key`, or the one that `make` opens; one call at a time.
+/// The session this process has under `key`, or the one that `make` opens; one call at a time,
+/// the others wait until their deadlines.
 [[nodiscard]] Expected<std::shared_ptr<detail::SessionState>> find_or_make(
-    const std::string& key,
+    const std::string& key, detail::CallDeadline& deadline,
     const std::function<Expected<std::shared_ptr<detail::SessionState>>()>& make);
+
+/// How many forks lie between the program's start and this process: differs in every forked child.
+[[nodiscard]] std::uint32_t fork_count() noexcept;
 
 /// Makes `heap` this thread's heap in `slot`; it is parked when the thread ends.
 void set_thread_heap(std::size_t slot, ThreadHeap* heap) noexcept;

@@ -50,8 +50,8 @@ namespace {
 enum WelcomeFile : std::uint8_t { kDirectoryFile, kLedgerFile, kDataFile, kPresenceFile };
 
 Expected<std::shared_ptr<detail::SessionState>> open_session(
-    const ConnectOptions& options, const std::vector<std::filesystem::path>& sockets) {
-  const auto deadline = std::chrono::steady_clock::now() + options.deadline;
+    const ConnectOptions& options, const std::vector<std::filesystem::path>& sockets,
+    platform::Deadline deadline) {
   auto socket = connect_to_daemon(sockets, deadline);
   if (!socket) return socket.error();
   auto channel = std::make_unique<SocketChannel>(std::move(*socket));
@@ -86,14 +86,16 @@ Expected<Session> Session::connect(const ConnectOptions& options) {
   const auto sockets = socket_candidates(options.socket_path);
   std::string key = options.region;
   for (const auto& path : sockets) key += "\n" + path.native();
-  auto state = process::find_or_make(key, [&] { return open_session(options, sockets); });
+  detail::CallDeadline deadline(options.deadline);
+  auto state = process::find_or_make(key, deadline,
+                                     [&] { return open_session(options, sockets, deadline.at()); });
   if (!state) return state.error();
   return Session(std::move(*state));
 }
 
 void* Session::allocate(std::size_t size_bytes) noexcept {
   if (size_bytes - 1 < detail::kMaxFastBytes) [[likely]] {
-    detail::FastHeap& heap = *detail::tls_heaps[slot_];
+    detail::FastHeap& heap = detail::this_threads_fast_heap(slot_);
     void* block = nullptr;
     if (detail::try_pop(heap, detail::fast_bin(size_bytes), block)) [[likely]]
       return block;
@@ -109,7 +111,7 @@ void* Session::allocate_aligned(std::size_t size_bytes, std::size_t alignment) n
 }
 
 Errc Session::free(void* block) noexcept {
-  if (detail::try_push(*detail::tls_heaps[slot_], block)) [[likely]]
+  if (detail::try_push(detail::this_threads_fast_heap(slot_), block)) [[likely]]
     return Errc::kOk;
   return state_->free(block);
 }

@@ -2,42 +2,14 @@
 
 #include <sys/mman.h>
 
-#include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "client/process.hpp"
+#include "client/timed_lock.hpp"
 
 namespace allot::detail {
 
 namespace p = protocol;
-using region::kGranuleBytes;
-
-namespace {
-
-// A request for spans grows with demand up to this much, so that messages stay rare.
-constexpr std::uint32_t kMaxBatchGranules = 256;
-// Own words that any one-granule span is granted with, so that spare spans serve many classes.
-constexpr std::uint32_t kUsualWords = region::kDefaultWords;
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define ALLOT_LOCK_CLOCK std::chrono::system_clock  // clang 14 knows no pthread_mutex_clocklock
-#endif
-#endif
-#ifndef ALLOT_LOCK_CLOCK
-#define ALLOT_LOCK_CLOCK std::chrono::steady_clock
-#endif
-
-auto lock_deadline(std::chrono::milliseconds wait) { return ALLOT_LOCK_CLOCK::now() + wait; }
-
-std::uint32_t words_of(const region::SizeClass& size_class) noexcept {
-  const std::uint32_t units =
-      (size_class.block_count + region::kWordsPerUnit - 1) / region::kWordsPerUnit;
-  return std::max(units * region::kWordsPerUnit, kUsualWords);
-}
-
-}  // namespace
 
 SessionState::SessionState(Parts parts) noexcept
     : parts_(std::move(parts)), id_(parts_.welcome.session) {}
@@ -49,7 +21,8 @@ Expected<std::shared_ptr<SessionState>> SessionState::open(Parts parts) {
   state->slot_ = *slot;
   if (auto mapped = state->map_region(); !mapped) return mapped.error();
   const Lock lock(state->mutex_);
-  auto heap = state->attach_heap_locked();
+  CallDeadline deadline(state->parts_.deadline);
+  auto heap = state->attach_heap_locked(deadline);
   if (!heap) return heap.error();
   state->session_heap_ = *heap;
   return state;
@@ -87,11 +60,17 @@ SessionState::~SessionState() {
 }
 
 void SessionState::close() noexcept {
+  {
+    const Lock lock(mutex_);
+    if (life_.load_relaxed() != static_cast<std::uint32_t>(Life::kOpen)) return;
+    life_.store_release(static_cast<std::uint32_t>(Life::kClosed));
+  }
+  // First, and without the mutex: a callback that runs may use the session until it returns.
+  if (parts_.exit_watch) parts_.exit_watch->stop();
   Lock lock(mutex_);
-  if (life_.load_relaxed() != static_cast<std::uint32_t>(Life::kOpen)) return;
-  life_.store_release(static_cast<std::uint32_t>(Life::kClosed));
   // No answer is needed: without it our counters only count as those of a killed session.
-  if (session_heap_ != nullptr) (void)request_locked(p::Bye{});
+  CallDeadline deadline(parts_.deadline);
+  if (session_heap_ != nullptr) (void)request_locked(p::Bye{}, deadline);
   auto heaps = std::exchange(heaps_, {});
   ThreadHeap* const session_heap = std::exchange(session_heap_, nullptr);
   spares_.clear();
@@ -100,12 +79,8 @@ void SessionState::close() noexcept {
   lock.unlock();
   process::detach_heaps(heaps);
   // A thread that ended until now parked its heap here; from now on it keeps a detached one.
-  lock.lock();
-  const auto parked = std::exchange(parked_, {});
-  lock.unlock();
-  for (ThreadHeap* const heap : parked) process::recycle_heap(heap);
+  for (ThreadHeap* const heap : take_parked()) process::recycle_heap(heap);
   if (session_heap != nullptr) process::recycle_heap(session_heap);
-  parts_.exit_watch.reset();
   if (cells_ != nullptr) ::munmap(cells_, parts_.welcome.granules * sizeof(SpanCell));
   cells_ = nullptr;
   mapping_ = region::RegionMapping();
@@ -130,29 +105,37 @@ void SessionState::become_forked() noexcept {
   parts_.presence.reset();
 }
 
-Expected<SessionState::Lock> SessionState::lock_open() {
-  Lock lock(mutex_, lock_deadline(parts_.deadline));
+Expected<SessionState::Lock> SessionState::lock_open(CallDeadline& deadline) {
+  Lock lock = lock_before(mutex_, deadline);
   if (!lock.owns_lock()) return Error(Errc::kDeadline, "other threads wait for the daemon");
   if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
   return lock;
 }
 
-Expected<p::Body> SessionState::request(const p::Body& body) {
-  auto lock = lock_open();
+Expected<p::Body> SessionState::request(const p::Body& body, CallDeadline& deadline) {
+  auto lock = lock_open(deadline);
   if (!lock) return lock.error();
-  return request_locked(body);
+  book_late_answers_locked();
+  return request_locked(body, deadline);
 }
 
-// What a request brought after its caller had given up: spans are kept, pins are let go.
+// What a request brought after its caller had given up: spans and heaps are kept, pins are let go.
 void SessionState::book_late_answers_locked() {
   for (const p::Body& late : parts_.channel->take_late_answers()) {
     if (const auto* granted = std::get_if<p::Granted>(&late); granted != nullptr) {
       if (open_window_locked(granted->high_water_granules)) store_spares_locked(*granted);
+    } else if (const auto* attached = std::get_if<p::HeapAttached>(&late); attached != nullptr) {
+      if (attached->heap >= region::kHeapLimit) continue;
+      late_heaps_.push_back(static_cast<std::uint32_t>(attached->heap));
     } else if (const auto* found = std::get_if<p::Found>(&late); found != nullptr) {
-      if (!pins_.contains(Handle::from_bits(found->handle))) {
-        parts_.channel->post(p::Unpin{found->handle});
-      }
+      const Handle handle = Handle::from_bits(found->handle);
+      const auto pin = pins_.find(handle);
+      // The daemon counts one pin a session: another find's is the same.
+      if (pin == pins_.end() || pin->second.ended) late_pins_.push_back(handle);
     }
+  }
+  while (!late_pins_.empty() && parts_.channel->post(p::Unpin{late_pins_.back().bits()})) {
+    late_pins_.pop_back();
   }
 }
 
@@ -176,191 +159,79 @@ ThreadHeap* SessionState::this_threads_heap() noexcept {
   return heap->session == this ? static_cast<ThreadHeap*>(heap) : nullptr;
 }
 
-Expected<ThreadHeap*> SessionState::attach_heap_locked() {
+Expected<std::uint32_t> SessionState::take_heap_id_locked(CallDeadline& deadline) {
+  if (!late_heaps_.empty()) {
+    const std::uint32_t id = late_heaps_.back();
+    late_heaps_.pop_back();
+    return id;
+  }
+  auto answer = request_locked(p::AttachHeap{}, deadline);
+  if (!answer) return answer.error();
+  const auto* const attached = std::get_if<p::HeapAttached>(&*answer);
+  if (attached == nullptr || attached->heap >= region::kHeapLimit) return Error(Errc::kBadMessage);
+  return static_cast<std::uint32_t>(attached->heap);
+}
+
+Expected<ThreadHeap*> SessionState::attach_heap_locked(CallDeadline& deadline) {
   ThreadHeap* const heap = process::obtain_heap();
   if (heap == nullptr) return Error(Errc::kAddressSpace, "a thread's heap");
-  auto answer = request_locked(p::AttachHeap{});
-  const auto* const attached = answer ? std::get_if<p::HeapAttached>(&*answer) : nullptr;
-  if (attached == nullptr || attached->heap >= region::kHeapLimit) {
+  auto heap_id = take_heap_id_locked(deadline);
+  if (!heap_id) {
     process::recycle_heap(heap);
-    return answer ? Error(Errc::kBadMessage) : answer.error();
+    return heap_id.error();
   }
-  const auto heap_id = static_cast<std::uint32_t>(attached->heap);
-  if (auto opened = mapping_.extend_heaps(parts_.files, heap_id + 1); !opened) {
+  if (auto opened = mapping_.extend_heaps(parts_.files, *heap_id + 1); !opened) {
+    late_heaps_.push_back(*heap_id);
     process::recycle_heap(heap);
     return opened.error();
   }
-  heap->attach({this, &view_, id_, heap_id, mapping_.data(), cells_});
+  heap->attach({this, &view_, id_, *heap_id, mapping_.data(), cells_});
   heaps_.push_back(heap);
   return heap;
 }
 
-Expected<ThreadHeap*> SessionState::heap_for_this_thread() {
+Expected<ThreadHeap*> SessionState::heap_for_this_thread(CallDeadline& deadline) {
   if (ThreadHeap* const heap = this_threads_heap(); heap != nullptr) return heap;
   // Destructors that run after this thread's heaps were parked do without one.
   if (process::thread_is_ending()) return nullptr;
-  ThreadHeap* heap = nullptr;
-  {
-    auto lock = lock_open();
+  ThreadHeap* heap = unpark();
+  if (heap == nullptr) {
+    auto lock = lock_open(deadline);
     if (!lock) return lock.error();
-    if (parked_.empty()) {
-      auto attached = attach_heap_locked();
-      heap_refused_.store_relaxed(attached ? 0 : 1);
-      if (!attached) return attached.error();
-      heap = *attached;
-    } else {
-      heap = parked_.back();
-      parked_.pop_back();
-    }
+    book_late_answers_locked();
+    auto attached = attach_heap_locked(deadline);
+    heap_refused_.store_relaxed(attached ? 0 : 1);
+    if (!attached) return attached.error();
+    heap = *attached;
   }
   process::set_thread_heap(slot_, heap);
   return heap;
 }
 
 void SessionState::park(ThreadHeap* heap) noexcept {
-  const Lock lock(mutex_);
+  const std::lock_guard parking(parked_mutex_);
   parked_.push_back(heap);
 }
 
-// --- blocks of classes ---
-
-void* SessionState::allocate(std::size_t size_bytes, std::size_t alignment) noexcept {
-  auto allocated = [&]() -> Expected<void*> {
-    if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
-    if (size_bytes == 0) return Error(Errc::kSizeZero);
-    if (!std::has_single_bit(alignment) || alignment > kMaxAlignmentBytes) {
-      return Error(Errc::kBadAlignment, std::to_string(alignment) +
-                                            " is not a power of two up to " +
-                                            std::to_string(kMaxAlignmentBytes));
-    }
-    if (size_bytes > parts_.welcome.session_quota_bytes) {
-      return Error(Errc::kSizeTooLarge, std::to_string(size_bytes) +
-                                            " bytes wanted, the session's quota is " +
-                                            std::to_string(parts_.welcome.session_quota_bytes));
-    }
-    std::uint32_t bin = region::bin_of(size_bytes);
-    while (bin < region::kClassCount &&
-           region::natural_alignment(region::kSizeClasses[bin]) < alignment) {
-      ++bin;
-    }
-    return bin < region::kClassCount ? allocate_from_bin(bin)
-                                     : allocate_large(size_bytes, alignment);
-  }();
-  if (allocated) return *allocated;
-  set_last_error(allocated.error());
-  return nullptr;
+ThreadHeap* SessionState::unpark() noexcept {
+  const std::lock_guard parking(parked_mutex_);
+  if (parked_.empty()) return nullptr;
+  ThreadHeap* const heap = parked_.back();
+  parked_.pop_back();
+  return heap;
 }
 
-Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin) {
-  auto heap = heap_for_this_thread();
-  if (!heap) return heap.error();
-  if (*heap == nullptr) return Error(Errc::kClosed, "the thread is ending");
-  for (;;) {
-    void* block = nullptr;
-    if (try_pop(**heap, bin, block)) return block;
-    // Empty, or damaged at the top by somebody who writes where he should not.
-    if ((*heap)->drop_damaged(bin) > 0) continue;
-    if ((*heap)->collect(bin)) continue;
-    const region::SizeClass& size_class = region::kSizeClasses[bin];
-    auto lock = lock_open();
-    if (!lock) return lock.error();
-    auto first = take_span_locked(size_class.span_granules, words_of(size_class));
-    if (!first) return first.error();
-    (*heap)->carve(bin, *first, window_granules_.load_relaxed() * kGranuleBytes);
-  }
-}
-
-// --- spans ---
-
-Expected<std::uint32_t> SessionState::take_span_locked(std::uint32_t granules,
-                                                       std::uint32_t words) {
-  const SpareKind kind{granules, words};
-  book_late_answers_locked();
-  if (spares_[kind].empty()) {
-    // Each request asks for twice as much as the last, up to a limit; if that is refused, for one.
-    std::uint32_t& batch = next_batch_[kind];
-    const std::uint32_t most = std::max(kMaxBatchGranules / granules, 1U);
-    batch = std::clamp(batch * 2, 1U, most);
-    auto granted = grant_locked({granules, batch, words, 1});
-    if (!granted && batch > 1 && granted.error() != Errc::kDeadline &&
-        granted.error() != Errc::kDaemonGone) {
-      batch = 1;
-      granted = grant_locked({granules, 1, words, 1});
-    }
-    if (!granted) return granted.error();
-    store_spares_locked(*granted);
-  }
-  const std::uint32_t first = spares_[kind].back();
-  spares_[kind].pop_back();
-  return first;
-}
-
-Expected<p::Granted> SessionState::grant_locked(const p::GrantRequest& wanted) {
-  auto answer = request_locked(wanted);
-  if (!answer) return answer.error();
-  const auto* const granted = std::get_if<p::Granted>(&*answer);
-  const std::uint64_t total = std::uint64_t{wanted.granules} * wanted.count;
-  if (granted == nullptr || granted->granules != wanted.granules ||
-      granted->count != wanted.count || granted->words != wanted.words ||
-      granted->first > view_.granules() || total > view_.granules() - granted->first ||
-      granted->first + total > granted->high_water_granules) {
-    return Error(Errc::kBadMessage, "the daemon granted something else than was asked for");
-  }
-  if (auto opened = open_window_locked(granted->high_water_granules); !opened) {
-    for (std::uint32_t i = 0; i < granted->count; ++i) {
-      return_span_locked(static_cast<std::uint32_t>(granted->first) + i * granted->granules);
-    }
-    return opened.error();
-  }
-  return *granted;
-}
-
-void SessionState::store_spares_locked(const p::Granted& granted) {
-  auto& spares = spares_[{granted.granules, static_cast<std::uint32_t>(granted.words)}];
-  for (std::uint32_t i = granted.count; i-- > 0;) {
-    spares.push_back(static_cast<std::uint32_t>(granted.first) + i * granted.granules);
-  }
-}
-
-Expected<void> SessionState::open_window_locked(std::uint64_t granules) {
-  if (granules > view_.granules()) return Error(Errc::kBadMessage, "window beyond the region");
-  if (auto opened = mapping_.extend(parts_.files, granules); !opened) return opened.error();
-  // R9 pairs with A9 in locate(): the mapping is open before its size is seen.
-  window_granules_.store_release(mapping_.window_granules());
-  return {};
-}
-
-bool SessionState::return_span_locked(std::uint32_t first) {
-  // A span that cannot be returned now goes back when the session ends.
-  return static_cast<bool>(request_locked(p::ReturnSpan{first}));
-}
-
-std::size_t SessionState::trim() noexcept {
-  auto lock = lock_open();
-  if (!lock) return 0;
-  book_late_answers_locked();
-  ThreadHeap* const mine = this_threads_heap();
-  std::vector<std::uint32_t> free_spans;
-  if (mine != nullptr) mine->release_free_spans(free_spans);
-  for (ThreadHeap* const heap : parked_) heap->release_free_spans(free_spans);
-  for (auto& [kind, list] : spares_) {
-    free_spans.insert(free_spans.end(), list.begin(), list.end());
-    list.clear();
-  }
-  std::size_t given_back = 0;
-  for (const std::uint32_t first : free_spans) {
-    const auto span = view_.find_span(first, window_granules_.load_relaxed());
-    if (span && return_span_locked(first)) given_back += span->head.granules * kGranuleBytes;
-  }
-  next_batch_.clear();
-  collect_large_locked();
-  return given_back + return_cached_large_locked();
+std::vector<ThreadHeap*> SessionState::take_parked() noexcept {
+  const std::lock_guard parking(parked_mutex_);
+  return std::exchange(parked_, {});
 }
 
 Expected<void> SessionState::on_exit(const SessionId& other, std::function<void()> callback) {
   if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
+  if (!callback) return Error(Errc::kBadArgument, "an empty callback");
   if (!parts_.exit_watch) return Error(Errc::kNoDaemon, "an embedded region has no other process");
-  return parts_.exit_watch->watch(other, std::move(callback), deadline());
+  CallDeadline deadline(parts_.deadline);
+  return parts_.exit_watch->watch(other, std::move(callback), deadline);
 }
 
 }  // namespace allot::detail

@@ -1,13 +1,15 @@
 // SessionState: the process's side of one session: mapping, heaps, spans, and the slow paths.
 //
 // Shared by all Session handles of the process. The fast paths (FastHeap) do not come here. One
-// mutex guards spans, windows, parked heaps, pins and the channel; it may be held for as long as a
-// request takes, so that who wants it gives up at his own deadline. No loop here waits for a store
-// of another process. Split over three files: session_state.cpp (life, heaps, spans),
-// large_blocks.cpp and ownership.cpp.
+// mutex guards spans, windows, pins and the channel; it may be held for as long as a request takes,
+// so that who wants it gives up at his own deadline. No loop here waits for a store of another
+// process. Split over five files: session_state.cpp (life, heaps), session_spans.cpp,
+// large_blocks.cpp, ownership.cpp and session_names.cpp.
 //
 // Invariants
-// S1. A span of this session is in exactly one place: a heap's list, spares_, or large_.
+// S1. A span of this session is in exactly one place: a heap's list, spares_, or large_; and in none
+//     from before its return is sent on, unless the return was refused or never sent. A return
+//     whose answer did not come in time may still be done: such a span is never used again.
 // S2. cells_[g] describes granule g if and only if the granule's span is in a heap's list.
 // S3. window_granules_ only grows, and is published after the mapping is open that far.
 #pragma once
@@ -22,6 +24,7 @@
 
 #include <allot/session.hpp>
 
+#include "client/call_deadline.hpp"
 #include "client/channel.hpp"
 #include "client/exit_watch.hpp"
 #include "client/presence.hpp"
@@ -55,7 +58,7 @@ class SessionState {
   SessionState& operator=(const SessionState&) = delete;
   ~SessionState();
 
-  // Memory (session_state.cpp, large_blocks.cpp).
+  // Memory (session_spans.cpp, large_blocks.cpp, ownership.cpp).
   [[nodiscard]] void* allocate(std::size_t size_bytes, std::size_t alignment) noexcept;
   Errc free(void* block) noexcept;
   [[nodiscard]] std::size_t usable_size(const void* block) noexcept;
@@ -68,7 +71,7 @@ class SessionState {
   [[nodiscard]] Expected<void*> retract(Handle handle) noexcept;
   [[nodiscard]] std::vector<Handle> offers();
 
-  // Names.
+  // Names (session_names.cpp).
   [[nodiscard]] Expected<Handle> publish(std::string_view name, void* block);
   [[nodiscard]] Expected<FoundBlock> find(std::string_view name);
   [[nodiscard]] Expected<void> unpin(Handle handle);
@@ -87,8 +90,10 @@ class SessionState {
   void lock_for_fork() {
     mutex_.lock();
     counters_mutex_.lock();
+    parked_mutex_.lock();
   }
   void unlock_after_fork() {
+    parked_mutex_.unlock();
     counters_mutex_.unlock();
     mutex_.unlock();
   }
@@ -102,51 +107,77 @@ class SessionState {
   explicit SessionState(Parts parts) noexcept;
   [[nodiscard]] Expected<void> map_region();
   [[nodiscard]] Errc life_error() const noexcept;
-  [[nodiscard]] platform::Deadline deadline() const noexcept {
-    return std::chrono::steady_clock::now() + parts_.deadline;
-  }
   using Lock = std::unique_lock<std::timed_mutex>;
   /// Holds mutex_ of an open session: kDeadline if others hold it too long, kClosed, kForked.
-  [[nodiscard]] Expected<Lock> lock_open();
-  [[nodiscard]] Expected<protocol::Body> request_locked(const protocol::Body& body) {
-    return parts_.channel->request(body, deadline());
+  [[nodiscard]] Expected<Lock> lock_open(CallDeadline& deadline);
+  [[nodiscard]] Expected<protocol::Body> request_locked(const protocol::Body& body,
+                                                        CallDeadline& deadline) {
+    return parts_.channel->request(body, deadline.at());
   }
-  [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body);
+  [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body,
+                                                 CallDeadline& deadline);
   void book_late_answers_locked();
 
   // Heaps; mutex_ held where the name ends in _locked.
   [[nodiscard]] ThreadHeap* this_threads_heap() noexcept;
-  [[nodiscard]] Expected<ThreadHeap*> heap_for_this_thread();
-  [[nodiscard]] Expected<ThreadHeap*> attach_heap_locked();
+  [[nodiscard]] ThreadHeap* unpark() noexcept;
+  [[nodiscard]] std::vector<ThreadHeap*> take_parked() noexcept;
+  [[nodiscard]] Expected<ThreadHeap*> heap_for_this_thread(CallDeadline& deadline);
+  [[nodiscard]] Expected<ThreadHeap*> attach_heap_locked(CallDeadline& deadline);
+  [[nodiscard]] Expected<std::uint32_t> take_heap_id_locked(CallDeadline& deadline);
 
   // Small and medium blocks.
-  [[nodiscard]] Expected<void*> allocate_from_bin(std::uint32_t bin);
+  [[nodiscard]] Expected<void*> allocate_from_bin(std::uint32_t bin, CallDeadline& deadline);
   [[nodiscard]] Expected<std::uint32_t> take_span_locked(std::uint32_t granules,
-                                                         std::uint32_t words);
-  [[nodiscard]] Expected<protocol::Granted> grant_locked(const protocol::GrantRequest& wanted);
+                                                         std::uint32_t words,
+                                                         CallDeadline& deadline);
+  [[nodiscard]] Expected<protocol::Granted> grant_locked(const protocol::GrantRequest& wanted,
+                                                         CallDeadline& deadline);
   void store_spares_locked(const protocol::Granted& granted);
   [[nodiscard]] Expected<void> open_window_locked(std::uint64_t granules);
+  // The caller has taken the span out of all lists; it goes on if the return was refused.
+  using Outcome = Channel::Outcome;
+  enum class Return : std::uint8_t { kDone, kRefused, kNotSent, kUnknown };
+  static constexpr bool answered(Return returned) noexcept { return returned <= Return::kRefused; }
+  static constexpr bool is_still_ours(Return returned) noexcept {
+    return returned == Return::kRefused || returned == Return::kNotSent;
+  }
+  [[nodiscard]] Return return_span_locked(std::uint32_t first, CallDeadline& deadline);
+  void keep_span_locked(std::uint32_t first);
 
   // Large blocks.
-  [[nodiscard]] Expected<void*> allocate_large(std::uint64_t size_bytes, std::size_t alignment);
+  [[nodiscard]] Expected<void*> allocate_large(std::uint64_t size_bytes, std::size_t alignment,
+                                               CallDeadline& deadline);
   [[nodiscard]] Expected<std::uint32_t> take_large_span_locked(std::uint32_t granules,
-                                                               std::uint32_t align_granules);
+                                                               std::uint32_t align_granules,
+                                                               CallDeadline& deadline);
   [[nodiscard]] std::uint32_t find_cached_large_locked(std::uint64_t granules,
                                                        std::uint64_t align_granules);
-  void collect_large_locked();
+  // False if the daemon does not answer.
+  [[nodiscard]] bool collect_large_locked(CallDeadline& deadline);
+  using LargeCache = std::multimap<std::uint32_t, std::uint32_t>;  // granules -> first
   void cache_large_locked(std::uint32_t first);
-  std::size_t return_cached_large_locked();
-  bool return_span_locked(std::uint32_t first);
-  void keep_freed_large(std::uint32_t first);
+  void uncache_large_locked(LargeCache::iterator entry);
+  [[nodiscard]] Return return_large_locked(std::uint32_t first, CallDeadline& deadline);
+  std::size_t return_cached_large_locked(CallDeadline& deadline);
+  void keep_freed_large(std::uint32_t first, CallDeadline& deadline);
 
   // Freeing.
-  [[nodiscard]] Errc locate(std::uint64_t offset_bytes, region::BlockRef& found) noexcept;
-  [[nodiscard]] Errc locate(const void* block, region::BlockRef& found) noexcept;
+  [[nodiscard]] Errc locate(std::uint64_t offset_bytes, region::BlockRef& found,
+                            CallDeadline& deadline) noexcept;
+  [[nodiscard]] Errc locate(const void* block, region::BlockRef& found,
+                            CallDeadline& deadline) noexcept;
   [[nodiscard]] Errc check_owner(std::uint32_t word) const noexcept;
   void free_elsewhere(const region::BlockRef& found, bool of_session) noexcept;
   void count_free(std::uint32_t bin, ThreadHeap* heap) noexcept;
-  [[nodiscard]] Expected<void*> take_offered(Handle handle, bool only_own) noexcept;
-  [[nodiscard]] Expected<region::BlockRef> locate_handle(Handle handle) noexcept;
+  [[nodiscard]] Expected<void*> take_offered(Handle handle, bool only_own,
+                                             CallDeadline& deadline) noexcept;
+  [[nodiscard]] Expected<region::BlockRef> locate_handle(Handle handle,
+                                                         CallDeadline& deadline) noexcept;
+  [[nodiscard]] Expected<Handle> expose(const void* block, bool offer,
+                                        CallDeadline& deadline) noexcept;
+  [[nodiscard]] Expected<void*> resolve(Handle handle, CallDeadline& deadline) noexcept;
+  [[nodiscard]] Expected<void> unpin(Handle handle, CallDeadline& deadline);
 
   Parts parts_;
   std::uint32_t id_;
@@ -163,6 +194,7 @@ class SessionState {
   // Counts large blocks, and what threads without a heap free; has no blocks.
   ThreadHeap* session_heap_ = nullptr;
   std::vector<ThreadHeap*> heaps_;
+  std::mutex parked_mutex_;  // of parked_; a thread that ends waits for no daemon
   std::vector<ThreadHeap*> parked_;
   struct SpareKind {
     std::uint32_t granules;
@@ -171,10 +203,16 @@ class SessionState {
   };
   std::map<SpareKind, std::vector<std::uint32_t>> spares_;
   std::map<SpareKind, std::uint32_t> next_batch_;
-  std::map<std::uint32_t, LargeSpan> large_;                 // by first granule
-  std::multimap<std::uint32_t, std::uint32_t> large_cache_;  // granules -> first
+  std::map<std::uint32_t, LargeSpan> large_;  // by first granule
+  LargeCache large_cache_;
   std::uint64_t large_cache_bytes_ = 0;
-  std::map<Handle, std::uint32_t> pins_;  // the daemon counts one a session, this counts finds
+  struct Pin {
+    std::uint32_t finds = 0;  // the daemon counts one a session
+    bool ended = false;       // its end was sent, and no answer came: true if the daemon lives
+  };
+  std::map<Handle, Pin> pins_;
+  std::vector<Handle> late_pins_;          // whose callers gave up; they are still to be ended
+  std::vector<std::uint32_t> late_heaps_;  // the same; the next threads' heaps
 };
 
 }  // namespace allot::detail

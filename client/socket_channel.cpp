@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "shared/platform/runtime_dir.hpp"
+#include "shared/platform/system_error.hpp"
 
 namespace allot {
 
@@ -27,17 +28,13 @@ bool server_is_trusted(const platform::Descriptor& socket, const std::filesystem
   return server->uid == status.st_uid || server->uid == 0 || server->uid == ::geteuid();
 }
 
-Error failure_error(const p::Failure& failure) {
-  return {static_cast<Errc>(failure.errc), std::string(p::text(failure.detail))};
-}
-
 }  // namespace
 
 std::vector<std::filesystem::path> socket_candidates(const std::filesystem::path& option) {
   if (!option.empty()) return {option};
   std::vector<std::filesystem::path> out;
   for (const auto& directory : platform::candidate_runtime_dirs()) {
-    out.push_back(directory / "client.sock");
+    out.push_back(directory / platform::kClientSocketName);
   }
   return out;
 }
@@ -45,23 +42,27 @@ std::vector<std::filesystem::path> socket_candidates(const std::filesystem::path
 Expected<platform::Descriptor> connect_to_daemon(
     const std::vector<std::filesystem::path>& candidates, platform::Deadline deadline) {
   std::string looked;
+  std::string advice =
+      "; start one with: systemctl start allotd, or: allotd --runtime-dir DIR, and set "
+      "ALLOT_RUNTIME_DIR=DIR";
   for (const auto& path : candidates) {
     auto socket = platform::connect_seqpacket(path, deadline);
     if (!socket && socket.error() == Errc::kDeadline) return socket;
     if (socket && server_is_trusted(*socket, path)) return socket;
+    if (!socket && socket.error().code == std::errc::permission_denied) {
+      advice = "; one may run that serves only the socket's group: usermod -aG allot USER";
+    }
     looked += (looked.empty() ? "" : ", ") + path.native() + " (" +
               (socket ? "its server runs under another user" : socket.error().code.message()) + ")";
   }
-  return Error(Errc::kNoDaemon, "looked at " + looked +
-                                    "; start one with: systemctl start allotd, or: allotd "
-                                    "--runtime-dir DIR, and set ALLOT_RUNTIME_DIR=DIR");
+  return Error(Errc::kNoDaemon, "looked at " + looked + advice);
 }
 
 Expected<void> SocketChannel::send(const p::Message& message, platform::Deadline deadline) {
   for (;;) {
     auto sent = platform::send_message(socket_, p::encode(message));
     if (sent) return {};
-    if (sent.error().code != std::errc::resource_unavailable_try_again) return gone(sent.error());
+    if (!platform::would_block(sent.error())) return gone(sent.error());
     // The daemon has not read what lies before this.
     if (auto ready = platform::wait_writable(socket_, deadline); !ready) return ready.error();
   }
@@ -74,7 +75,7 @@ Expected<SocketChannel::Answer> SocketChannel::receive(platform::Deadline deadli
     p::Wire wire{};
     auto received = platform::receive_message(socket_, wire, platform::Descriptors::kAccept);
     if (!received) {
-      if (received.error().code == std::errc::resource_unavailable_try_again) continue;
+      if (platform::would_block(received.error())) continue;
       return gone(received.error());
     }
     if (received->size_bytes == 0) {
@@ -100,7 +101,7 @@ Expected<SocketChannel::Greeting> SocketChannel::greet(const p::Hello& hello,
       continue;
     }
     if (const auto* failure = std::get_if<p::Failure>(&answer->message.body)) {
-      return failure_error(*failure);
+      return p::to_error(*failure);
     }
     const auto* welcome = std::get_if<p::Welcome>(&answer->message.body);
     if (welcome == nullptr || answer->received.descriptor_count != 4) {
@@ -115,9 +116,11 @@ Expected<SocketChannel::Greeting> SocketChannel::greet(const p::Hello& hello,
 }
 
 Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline deadline) {
+  set_outcome(Outcome::kNotSent);
   if (!socket_) return Error(Errc::kDaemonGone);
   const std::uint64_t request = next_request_++;
   if (auto sent = send({request, body}, deadline); !sent) return sent.error();
+  set_outcome(Outcome::kUnknown);
   for (;;) {
     auto answer = receive(deadline);
     if (!answer) return answer.error();
@@ -126,16 +129,17 @@ Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline
       late_answers_.push_back(answer->message.body);
       continue;
     }
+    set_outcome(Outcome::kAnswered);
     if (const auto* failure = std::get_if<p::Failure>(&answer->message.body)) {
-      return failure_error(*failure);
+      return p::to_error(*failure);
     }
     return answer->message.body;
   }
 }
 
-void SocketChannel::post(const p::Body& body) {
-  // One-way and only ever a hint: if the queue is full or the daemon gone, a later scan finds it.
-  if (socket_) (void)platform::send_message(socket_, p::encode({0, body}));
+bool SocketChannel::post(const p::Body& body) {
+  // Lost if the queue is full or the daemon gone.
+  return socket_ && platform::send_message(socket_, p::encode({0, body}));
 }
 
 std::vector<p::Body> SocketChannel::take_late_answers() {

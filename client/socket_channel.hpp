@@ -32,7 +32,7 @@ class SocketChannel final : public Channel {
 
   [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body,
                                                  platform::Deadline deadline) override;
-  void post(const protocol::Body& body) override;
+  bool post(const protocol::Body& body) override;
   [[nodiscard]] std::vector<protocol::Body> take_late_answers() override;
   void abandon() noexcept override { socket_.reset(); }
 

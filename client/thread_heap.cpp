@@ -111,19 +111,26 @@ void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_w
   window_bytes = std::max(window_bytes, new_window_bytes);
   spans_[bin].push_back(first);
   HeapBin& stack = bins[bin];
-  for (std::uint32_t i = size_class.block_count; i-- > 0;) {
+  const auto put = [&](std::uint32_t i) {
     *stack.top++ = FreeBlock{base + region::block_offset(size_class, i), &words[i]};
-  }
+  };
+  // Lowest address first, but block 0 last: it, its own word and the table entry of many a granule
+  // lie at the same place of a page, and loads of one then wait for stores to the other.
+  put(0);
+  for (std::uint32_t i = size_class.block_count - 1; i > 0; --i) put(i);
 }
 
 bool ThreadHeap::collect(std::uint32_t bin) {
   const auto& spans = spans_[bin];
   HeapBin& stack = bins[bin];
   std::size_t& cursor = cursors_[bin];
+  const auto next = [&] {
+    cursor = cursor + 1 < spans.size() ? cursor + 1 : 0;
+    return spans[cursor];
+  };
   const std::size_t looks = std::min(spans.size(), kSpansPerCollect);
   for (std::size_t i = 0; i < looks; ++i) {
-    cursor = cursor + 1 < spans.size() ? cursor + 1 : 0;
-    const std::uint32_t first = spans[cursor];
+    const std::uint32_t first = next();
     auto& hint = view_->span_ledger(first).hint;
     // Relaxed look: a hint that is missed now is found at a later refill.
     if (cells[first].unlisted == 0 && hint.load_relaxed() == 0) continue;
@@ -133,6 +140,9 @@ bool ThreadHeap::collect(std::uint32_t bin) {
     if (!collect_span(bin, first)) break;
     if (stack.top - stack.bottom >= kEnoughBlocks) break;
   }
+  // Before a new span is asked for: one that has no hint. A process killed between its free and the
+  // hint leaves a block that nothing else would find.
+  if (stack.top == stack.bottom && !spans.empty()) (void)collect_span(bin, next());
   return stack.top != stack.bottom;
 }
 

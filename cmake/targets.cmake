@@ -7,29 +7,18 @@ function(allot_glob variable)
   set(${variable} ${found} PARENT_SCOPE)
 endfunction()
 
-# allot_static(<name> SOURCES <file>... LINK <library>...): a private static library. It may have
-# no source yet, or headers only; then it is an INTERFACE library of the same name.
+# allot_static(<name> SOURCES <file>... LINK <library>...): a private static library.
 function(allot_static name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
-  if(arg_SOURCES)
-    add_library(${name} STATIC ${arg_SOURCES})
-    allot_own(${name})
-    target_link_libraries(${name} PUBLIC ${arg_LINK})
-  else()
-    add_library(${name} INTERFACE)
-    target_link_libraries(${name} INTERFACE ${arg_LINK})
-  endif()
+  add_library(${name} STATIC ${arg_SOURCES})
+  allot_own(${name})
+  target_link_libraries(${name} PUBLIC ${arg_LINK})
 endfunction()
 
-# allot_objects(<variable> <target>...): the object files of those targets that have any.
+# allot_objects(<variable> <target>...): the object files of those targets.
 function(allot_objects variable)
-  set(objects)
-  foreach(target IN LISTS ARGN)
-    get_target_property(type ${target} TYPE)
-    if(NOT type STREQUAL INTERFACE_LIBRARY)
-      list(APPEND objects $<TARGET_OBJECTS:${target}>)
-    endif()
-  endforeach()
+  set(objects ${ARGN})
+  list(TRANSFORM objects REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>")
   set(${variable} ${objects} PARENT_SCOPE)
 endfunction()
 

@@ -39,7 +39,7 @@ function(allot_own target)
   endif()
 endfunction()
 
-# allot_uses_asio(<target>): two warnings of g++ 12 fire inside Asio's headers when it inlines them.
+# allot_uses_asio(<target>): a warning of clang's and one of g++ 12's fire inside Asio's headers.
 function(allot_uses_asio target)
   target_compile_options(${target} PRIVATE
     -Wno-null-dereference $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)

@@ -2,7 +2,20 @@
 
 namespace allot::daemon {
 
-std::optional<std::string> BadPeers::note(pid_t pid, uid_t uid, std::string_view why,
+namespace {
+
+std::string_view verb(BadPeers::Fate fate) noexcept {
+  switch (fate) {
+    case BadPeers::Fate::kRefused: return "refused";
+    case BadPeers::Fate::kDropped: return "dropped";
+    case BadPeers::Fate::kStays: break;
+  }
+  return "noted";
+}
+
+}  // namespace
+
+std::optional<std::string> BadPeers::note(pid_t pid, uid_t uid, Fate fate, std::string_view why,
                                           Clock::time_point now) {
   ++count_;
   if (users_.size() >= kMaxUsers && !users_.contains(uid)) {
@@ -20,7 +33,8 @@ std::optional<std::string> BadPeers::note(pid_t pid, uid_t uid, std::string_view
     return std::nullopt;
   }
   ++user.lines;
-  std::string line = "dropped pid " + std::to_string(pid) + " of uid " + std::to_string(uid) + ": ";
+  std::string line(verb(fate));
+  line += " pid " + std::to_string(pid) + " of uid " + std::to_string(uid) + ": ";
   line += why;
   if (user.left_out > 0) {
     line += " (" + std::to_string(user.left_out) + " more of this uid were not logged)";

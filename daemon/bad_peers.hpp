@@ -23,9 +23,12 @@ class BadPeers {
   static constexpr std::chrono::seconds kWindow{60};
   static constexpr std::size_t kMaxUsers = 1024;
 
+  /// What becomes of the peer.
+  enum class Fate : std::uint8_t { kRefused, kDropped, kStays };
+
   /// Counts one; returns the line to log, if any.
-  [[nodiscard]] std::optional<std::string> note(pid_t pid, uid_t uid, std::string_view why,
-                                                Clock::time_point now);
+  [[nodiscard]] std::optional<std::string> note(pid_t pid, uid_t uid, Fate fate,
+                                                std::string_view why, Clock::time_point now);
 
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
 

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "shared/platform/seqpacket.hpp"
+#include "shared/platform/system_error.hpp"
 
 namespace allot::daemon {
 
@@ -15,11 +16,6 @@ namespace {
 
 // More messages than fit the queue of a socket: what a peer can have sent before we closed.
 constexpr int kMostQueued = 4096;
-
-bool would_block(const Error& error) {
-  return error.code == std::errc::operation_would_block ||
-         error.code == std::errc::resource_unavailable_try_again;
-}
 
 }  // namespace
 
@@ -67,7 +63,7 @@ void ClientConnection::read_one() {
   std::array<std::byte, protocol::kMessageBytes> buffer;
   auto received = platform::receive_message(socket_.get(), buffer, platform::Descriptors::kRefuse);
   if (!received) {
-    if (would_block(received.error())) return resume();
+    if (platform::would_block(received.error())) return resume();
     return lose(std::nullopt);
   }
   if (received->truncated || received->descriptor_count > 0) {

@@ -25,13 +25,11 @@ std::optional<std::string> RegionAnswer::step() {
 }
 
 std::uint64_t RegionAnswer::window_granules(const core::RegionCore& region) const {
-  const std::uint64_t window =
-      context_.window_granules ? context_.window_granules(region) : region.high_water_granules();
-  return std::min(window, region.high_water_granules());
+  return std::min(context_.window_granules(region), region.high_water_granules());
 }
 
 std::uint32_t RegionAnswer::heap_window(const core::RegionCore& region) const {
-  return context_.heap_window ? context_.heap_window(region) : region::kHeapLimit;
+  return context_.heap_window(region);
 }
 
 void ItemList::begin(std::string& out, const std::string& region, std::string_view key) {

@@ -1,12 +1,12 @@
 #include "daemon/control_audits.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "daemon/clock.hpp"
 #include "daemon/control_json.hpp"
 #include "daemon/core/audit_input.hpp"
 #include "shared/region/audit.hpp"
@@ -16,12 +16,6 @@ namespace allot::daemon {
 namespace json = boost::json;
 
 namespace {
-
-std::uint64_t unix_now_ns() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
-}
 
 // Those answers that need to know what the own words of the whole region say.
 class AuditedAnswer : public RegionAnswer {
@@ -69,8 +63,7 @@ class StatsAnswer final : public AuditedAnswer {
     json::object out;
     std::uint64_t total = 0;
     const auto add = [&](const char* key, core::RegionFile file) {
-      const std::uint64_t bytes =
-          context().committed_bytes ? context().committed_bytes(region, file) : 0;
+      const std::uint64_t bytes = context().committed_bytes(region, file);
       out[key] = bytes;
       total += bytes;
     };
@@ -98,7 +91,7 @@ class StatsAnswer final : public AuditedAnswer {
     object["committed"] = committed_json(region);
     add_space(object, report.total);
     object["granted_bytes"] = totals.granted_bytes;
-    object["dirty_bytes"] = totals.dirty_bytes;
+    object["dirty_bytes"] = region.dirty_bytes();
     object["high_water_bytes"] = region.high_water_granules() * region::kGranuleBytes;
     object["kept_blocks"] = report.kept.blocks;
     object["sessions"] = region.session_count();

@@ -33,7 +33,7 @@ void ControlConnection::start() { take_line(); }
 // Looks for a whole line in what was read; reads on if there is none.
 void ControlConnection::take_line() {
   const std::size_t end = input_.find('\n');
-  if (end == std::string::npos && input_.size() < kMaxControlRequestBytes) return read();
+  if (end == std::string::npos && input_.size() <= kMaxControlLineBytes) return read();
   last_ = end == std::string::npos;  // too long: the request says so, nothing after it is taken
   const std::string_view line = std::string_view(input_).substr(0, end);
   request_ = ControlRequest::parse(line, options_.peer, options_.administrator, options_.control);
@@ -49,7 +49,7 @@ void ControlConnection::read() {
                     [this] { lose(); });
   }
   const std::size_t had = input_.size();
-  const std::size_t room = std::min(kReadBytes, kMaxControlRequestBytes - had);
+  const std::size_t room = std::min(kReadBytes, kMaxControlLineBytes + 1 - had);
   input_.resize(had + room);
   socket_.async_read_some(
       boost::asio::buffer(input_.data() + had, room),

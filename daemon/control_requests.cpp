@@ -1,12 +1,12 @@
 #include "daemon/control_requests.hpp"
 
-#include <chrono>
 #include <utility>
 
 #include <boost/json/object.hpp>
 
 #include <allot/version.hpp>
 
+#include "daemon/clock.hpp"
 #include "daemon/control_audits.hpp"
 #include "daemon/control_json.hpp"
 #include "daemon/control_lists.hpp"
@@ -37,7 +37,7 @@ std::unique_ptr<ControlRequest> ready(std::string line) {
 }
 
 std::string version_line(const ControlContext& context) {
-  const ServerStatus status = context.status ? context.status() : ServerStatus{};
+  const ServerStatus status = context.status();
   json::object out;
   out["ok"] = true;
   out["request"] = "version";
@@ -54,12 +54,9 @@ std::string version_line(const ControlContext& context) {
 
 std::string unpublish_line(const ControlQuery& query, core::RegionCore& region,
                            const ControlContext& context) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto unix_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-  const auto done =
-      region.unpublish(0, query.name, query.handle, true, static_cast<std::uint64_t>(unix_ns));
+  const auto done = region.unpublish(0, query.name, query.handle, true, monotonic_now_ns());
   if (!done) return error_line(done.error());
-  if (context.changed) context.changed();
+  context.changed();
   json::object out;
   out["ok"] = true;
   out["request"] = "unpublish";

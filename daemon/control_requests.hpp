@@ -28,26 +28,26 @@ namespace allot::daemon {
 struct ServerStatus {
   std::uint64_t started_unix_ns = 0;
   std::uint64_t connections = 0;  // open now
-  std::uint64_t bad_peers = 0;    // dropped since the start
+  std::uint64_t bad_peers = 0;    // refused, dropped or noted since the start
   std::string runtime_dir;
 };
 
-/// What a request may ask of the daemon. heap_window and changed may be left
-/// empty.
+/// What a request may ask of the daemon. No member has a default: who forgets one does not compile.
 struct ControlContext {
-  core::Service* service = nullptr;
+  core::Service* service;
   std::function<ServerStatus()> status;
   /// Bytes that a file of the region holds now (st_blocks).
   std::function<std::uint64_t(const core::RegionCore&, core::RegionFile)> committed_bytes;
   /// Granules of the daemon's own mapping that may be touched.
   std::function<std::uint64_t(const core::RegionCore&)> window_granules;
-  /// Heaps whose ledgers are committed and mapped; if empty, those of every attached heap must be.
-  std::function<std::uint32_t(const core::RegionCore&)> heap_window = nullptr;
+  /// Heaps whose ledgers are committed and mapped.
+  std::function<std::uint32_t(const core::RegionCore&)> heap_window;
   /// Called when a request has changed a region: the upkeep may have something to do.
-  std::function<void()> changed = nullptr;
+  std::function<void()> changed;
 };
 
-/// Longest request line; a longer one is refused with Errc::kBadMessage.
+/// Longest request line, without its newline; a longer one is refused with Errc::kBadMessage, and
+/// nothing after it is read.
 inline constexpr std::size_t kMaxControlLineBytes = 4096;
 
 class ControlRequest {

@@ -30,22 +30,26 @@ void ControlServer::stop() {
 }
 
 void ControlServer::accept(platform::Descriptor socket) {
-  if (connections_.size() >= limits_.max_control_connections) {
-    log_debug("control socket: max_control_connections is reached");
-    return;
-  }
   const auto peer = platform::peer_credentials(socket);
   if (!peer) {
     log_error("control socket: " + peer.error().message());
     return;
   }
+  const bool administrator = peer->uid == 0 || peer->uid == ::geteuid();
+  // Others leave half of them to administrators.
+  const std::size_t most = limits_.max_control_connections;
+  if (connections_.size() >= (administrator ? most : (most + 1) / 2)) {
+    log_debug("control socket: max_control_connections is reached");
+    return;
+  }
   const std::uint64_t id = next_id_++;
-  ControlConnection::Options options;
-  options.peer = core::Peer{peer->pid, peer->uid, peer->gid};
-  options.administrator = peer->uid == 0 || peer->uid == ::geteuid();
-  options.limits = limits_;
-  options.control = control_;
-  options.closed = [this, id] { connections_.erase(id); };
+  ControlConnection::Options options{
+      .peer = *peer,
+      .administrator = administrator,
+      .limits = limits_,
+      .control = control_,
+      .closed = [this, id] { connections_.erase(id); },
+  };
   const auto connection =
       std::make_shared<ControlConnection>(context_, timers_, std::move(socket), std::move(options));
   connections_[id] = connection;

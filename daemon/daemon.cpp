@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,6 +16,7 @@
 
 #include <allot/version.hpp>
 
+#include "daemon/clock.hpp"
 #include "daemon/control_server.hpp"
 #include "daemon/log.hpp"
 #include "daemon/runtime_dir.hpp"
@@ -31,12 +31,6 @@ namespace {
 
 constexpr std::uint64_t kDescriptorsPerConnection = 3;  // socket, pidfd, presence file
 constexpr std::uint64_t kOtherDescriptors = 64 + 4 * kMaxRegions;
-
-std::uint64_t unix_now_ns() {
-  const auto since = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(since).count());
-}
 
 void warn_of_few_descriptors(const ServerLimits& limits) {
   rlimit files{};
@@ -96,22 +90,25 @@ class Daemon {
   }
 
   ControlContext control_context(const RuntimeDir& directory) {
-    ControlContext control;
-    control.service = &server_.service();
-    control.status = [this, path = directory.path().native()] {
-      return ServerStatus{started_unix_ns_, server_.connection_count(), server_.bad_peer_count(),
-                          path};
+    return {
+        .service = &server_.service(),
+        .status =
+            [this, path = directory.path().native()] {
+              return ServerStatus{started_unix_ns_, server_.connection_count(),
+                                  server_.bad_peer_count(), path};
+            },
+        .committed_bytes =
+            [this](const core::RegionCore& region, core::RegionFile file) {
+              return server_.host(region).committed_bytes(file);
+            },
+        .window_granules =
+            [this](const core::RegionCore& region) {
+              return server_.host(region).window_granules();
+            },
+        .heap_window =
+            [this](const core::RegionCore& region) { return server_.host(region).window_heaps(); },
+        .changed = [this] { server_.region_changed(); },
     };
-    control.committed_bytes = [this](const core::RegionCore& region, core::RegionFile file) {
-      return server_.host(region).committed_bytes(file);
-    };
-    control.window_granules = [this](const core::RegionCore& region) {
-      return server_.host(region).window_granules();
-    };
-    control.heap_window = [this](const core::RegionCore& region) {
-      return server_.host(region).window_heaps();
-    };
-    return control;
   }
 
   boost::asio::io_context& context_;

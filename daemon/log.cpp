@@ -79,10 +79,8 @@ void start_log(LogLevel level) {
   logger->set_formatter(std::move(formatter));
   logger->flush_on(spdlog::level::debug);
   spdlog::set_default_logger(std::move(logger));
-  set_log_level(level);
+  spdlog::default_logger_raw()->set_level(spdlog_level(level));
 }
-
-void set_log_level(LogLevel level) { spdlog::default_logger_raw()->set_level(spdlog_level(level)); }
 
 void log_line(LogLevel level, std::string_view text) {
   spdlog::default_logger_raw()->log(spdlog_level(level),

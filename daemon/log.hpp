@@ -20,7 +20,6 @@ inline constexpr std::string_view kLogLevelNames = "debug, info, warning or erro
 
 /// Sets up the log; call it once, before the first line.
 void start_log(LogLevel level);
-void set_log_level(LogLevel level);
 
 void log_line(LogLevel level, std::string_view text);
 inline void log_debug(std::string_view text) { log_line(LogLevel::kDebug, text); }

@@ -27,9 +27,6 @@ class MemoryProbe {
   /// `bytes` were committed since: the cached answer shrinks.
   void note_committed(std::uint64_t bytes) noexcept;
 
-  /// Reads everything anew at the next question.
-  void forget() noexcept { read_at_.reset(); }
-
  private:
   struct Group {
     std::filesystem::path directory;

@@ -33,7 +33,7 @@ Expected<PeerIdentity> identify_peer(const platform::Descriptor& socket,
     return Error(Errc::kOtherPidNamespace, "the kernel shows allotd no pid for it");
   }
   PeerIdentity identity;
-  identity.peer = core::Peer{peer->pid, peer->uid, peer->gid};
+  identity.peer = *peer;
   if (forced.peer_pidfd) {
     auto pidfd = platform::pidfd_open(peer->pid);
     if (!pidfd) return pidfd.error();

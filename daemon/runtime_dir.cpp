@@ -50,12 +50,14 @@ Expected<void> check_directory(const std::filesystem::path& path) {
   if (!S_ISDIR(status.st_mode))
     return Error(Errc::kBadArgument, path.native() + " is no directory");
   if (status.st_uid != ::geteuid() && status.st_uid != 0) {
-    return Error(Errc::kNotAllowed, path.native() + " belongs to uid " +
-                                        std::to_string(status.st_uid) +
-                                        "; say another --runtime-dir");
+    return Error(std::make_error_code(std::errc::permission_denied),
+                 path.native() + " belongs to uid " + std::to_string(status.st_uid) +
+                     "; say another --runtime-dir");
   }
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    return Error(Errc::kNotAllowed, "others may write to " + path.native() + "; chmod go-w it");
+    return Error(std::make_error_code(std::errc::permission_denied),
+                 "others may write to " + path.native() +
+                     "; say a --runtime-dir of allotd's own, such as " + path.native() + "/allot");
   }
   return {};
 }
@@ -94,9 +96,9 @@ Expected<RuntimeDir> RuntimeDir::take(const std::filesystem::path& path) {
   if (!lock) return platform::system_error("cannot open " + file.native());
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return platform::system_error("flock(" + file.native() + ")");
-    return Error(Errc::kNotAllowed, "another allotd " + holder_of(lock) + " serves " +
-                                        absolute.native() +
-                                        "; stop it, or say another --runtime-dir");
+    return Error(std::make_error_code(std::errc::address_in_use),
+                 "another allotd " + holder_of(lock) + " serves " + absolute.native() +
+                     "; stop it, or say another --runtime-dir");
   }
   if (auto written = write_pid(lock); !written) return written.error();
   return RuntimeDir(absolute, std::move(lock));

@@ -1,6 +1,6 @@
 // RuntimeDir: the directory of the daemon's sockets, held by one daemon at a time.
 //
-// Used by main at the start. The lock is flock() on DIR/allotd.lock: it goes with the process,
+// Used by run_daemon() at the start. The lock is flock() on DIR/allotd.lock: it goes with the process,
 // however that ends, so a dead daemon never keeps the next one out. The file stays; removing it
 // would let two daemons hold locks on two files of one name. What a dead daemon left is removed
 // under the lock only.
@@ -12,6 +12,7 @@
 #include <allot/expected.hpp>
 
 #include "shared/platform/descriptor.hpp"
+#include "shared/platform/runtime_dir.hpp"
 
 namespace allot::daemon {
 
@@ -26,8 +27,12 @@ class RuntimeDir {
   [[nodiscard]] static Expected<RuntimeDir> take(const std::filesystem::path& path);
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  [[nodiscard]] std::filesystem::path client_socket() const { return path_ / "client.sock"; }
-  [[nodiscard]] std::filesystem::path control_socket() const { return path_ / "control.sock"; }
+  [[nodiscard]] std::filesystem::path client_socket() const {
+    return path_ / platform::kClientSocketName;
+  }
+  [[nodiscard]] std::filesystem::path control_socket() const {
+    return path_ / platform::kControlSocketName;
+  }
 
   /// Removes a socket that a dead daemon left. An error if something else is there.
   [[nodiscard]] static Expected<void> remove_stale_socket(const std::filesystem::path& socket);

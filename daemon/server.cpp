@@ -4,28 +4,20 @@
 #include <array>
 #include <chrono>
 #include <string>
+#include <system_error>
 #include <variant>
 
+#include "daemon/clock.hpp"
 #include "daemon/log.hpp"
 #include "shared/platform/memfd.hpp"
 #include "shared/platform/random.hpp"
+#include "shared/platform/system_error.hpp"
 
 namespace allot::daemon {
 
 namespace {
 
 constexpr std::uint32_t kRegionTags = 1023;
-
-std::uint64_t unix_now_ns() {
-  const auto since = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(since).count());
-}
-
-bool is_queue_full(const Error& error) {
-  return error.code == std::errc::resource_unavailable_try_again ||
-         error.code == std::errc::operation_would_block;
-}
 
 void refuse(const platform::Descriptor& socket, const Error& why) {
   (void)platform::send_message(socket, protocol::encode({0, protocol::make_failure(why)}));
@@ -111,7 +103,8 @@ void Server::stop() {
 
 core::Instant Server::now() {
   const std::uint64_t available = probe_.available_bytes();
-  return {unix_now_ns(), available - std::min(available, commits_.pending_bytes())};
+  return {unix_now_ns(), monotonic_now_ns(),
+          available - std::min(available, commits_.pending_bytes())};
 }
 
 void Server::accept(platform::Descriptor socket) {
@@ -134,7 +127,7 @@ void Server::accept(platform::Descriptor socket) {
                  "max_connections_per_uid = " + std::to_string(limits_.max_connections_per_uid));
   }
   if (full) {
-    note_bad_peer(peer, *full);
+    note_bad_peer(peer, BadPeers::Fate::kRefused, full->message());
     return refuse(socket, *full);
   }
   ++connections_of_uid_[peer.uid];
@@ -186,7 +179,9 @@ void Server::deliver(const core::Send& send) {
   const auto sent = send.welcome ? welcome(*connection, send) : connection->send(send.message);
   if (sent) return;
   std::optional<Error> bad;
-  if (is_queue_full(sent.error())) bad = Error(Errc::kRateLimit, "it does not read its messages");
+  if (platform::would_block(sent.error())) {
+    bad = Error(std::make_error_code(std::errc::no_buffer_space), "it does not read its messages");
+  }
   end_connection(send.to, bad);
 }
 
@@ -205,8 +200,8 @@ Expected<void> Server::welcome(ClientConnection& connection, const core::Send& s
       SessionWatch::Callbacks{.gone = [this, key] { image_gone(key); },
                               .tampered =
                                   [this, peer = connection.peer()] {
-                                    note_bad_peer(peer, Error(Errc::kUntrustedRegion,
-                                                              "it sealed its presence file"));
+                                    note_bad_peer(peer, BadPeers::Fate::kStays,
+                                                  "it sealed its presence file");
                                   }});
   const auto region = host(*session.region).descriptors();
   const std::array<int, 4> descriptors = {region[0], region[1], region[2], watch->presence().get()};
@@ -225,7 +220,7 @@ void Server::end_connection(core::ConnectionId id, const std::optional<Error>& b
   const auto node = connections_.extract(id);
   if (node.empty()) return;
   ClientConnection& connection = *node.mapped();
-  if (bad) note_bad_peer(connection.peer(), *bad);
+  if (bad) note_bad_peer(connection.peer(), BadPeers::Fate::kDropped, bad->message());
   connection.close();
   const auto of_uid = connections_of_uid_.find(connection.peer().uid);
   if (--of_uid->second == 0) connections_of_uid_.erase(of_uid);
@@ -249,9 +244,9 @@ void Server::image_gone(WatchKey key) {
   upkeep_.wake();
 }
 
-void Server::note_bad_peer(const core::Peer& peer, const Error& why) {
+void Server::note_bad_peer(const core::Peer& peer, BadPeers::Fate fate, std::string_view why) {
   const auto line =
-      bad_peers_.note(peer.pid, peer.uid, one_line(why.message()), BadPeers::Clock::now());
+      bad_peers_.note(peer.pid, peer.uid, fate, one_line(why), BadPeers::Clock::now());
   if (line) log_warning(*line);
 }
 

@@ -1,6 +1,6 @@
 // Server: the client side of the daemon: connections, sessions, grants, deaths.
 //
-// Used by main's Daemon; one object, one thread, one io_context. It carries bytes between sockets
+// Used by run_daemon(); one object, one thread, one io_context. It carries bytes between sockets
 // and core::Service and does what the core's outcomes ask for: send, commit, drop, watch a session's
 // presence, recover. It decides nothing about memory itself.
 //
@@ -19,6 +19,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -56,6 +57,8 @@ class Server final : private ClientConnection::Owner {
   void stop();
 
   [[nodiscard]] core::Service& service() noexcept { return service_; }
+  /// Somebody has changed a region through service() and not through a client's message.
+  void region_changed() { upkeep_.wake(); }
   [[nodiscard]] const RegionHost& host(const core::RegionCore& region) const {
     return *hosts_.at(&region);
   }
@@ -81,7 +84,7 @@ class Server final : private ClientConnection::Owner {
   [[nodiscard]] Expected<void> welcome(ClientConnection& connection, const core::Send& send);
   void end_connection(core::ConnectionId id, const std::optional<Error>& bad);
   void image_gone(WatchKey key);
-  void note_bad_peer(const core::Peer& peer, const Error& why);
+  void note_bad_peer(const core::Peer& peer, BadPeers::Fate fate, std::string_view why);
   [[nodiscard]] core::Instant now();
 
   [[nodiscard]] CommitQueue::Actions commit_actions();

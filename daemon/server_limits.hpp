@@ -1,6 +1,6 @@
 // Limits of the daemon as a whole: name, unit, default. Those of a region are core::Limits.
 //
-// The configuration file sets them under the same names (allotd.toml(5)).
+// The configuration file sets those of ServerLimits under the same names (allotd.toml(5)).
 #pragma once
 
 #include <cstddef>
@@ -21,8 +21,6 @@ struct ServerLimits {
   friend bool operator==(const ServerLimits&, const ServerLimits&) = default;
 };
 
-/// Longest line that the control socket takes, with its newline.
-inline constexpr std::size_t kMaxControlRequestBytes = std::size_t{64} * 1024;
 /// Regions in one daemon; handles have 1023 tags.
 inline constexpr std::size_t kMaxRegions = 64;
 

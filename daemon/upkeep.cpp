@@ -57,9 +57,9 @@ void Upkeep::recover() {
 }
 
 void Upkeep::sweep() {
-  const std::uint64_t now_unix_ns = actions_.now().unix_ns;
+  const std::uint64_t now_ns = actions_.now().monotonic_ns;
   for (const auto& region : service_.regions()) {
-    if (region->sweep_wanted()) region->sweep(now_unix_ns);
+    if (region->sweep_wanted()) region->sweep(now_ns);
   }
   sweep_interval_ = std::min(sweep_interval_ * 2, kLongestSweepInterval);
   start_what_is_wanted();
@@ -67,12 +67,12 @@ void Upkeep::sweep() {
 
 void Upkeep::punch() {
   punch_posted_ = false;
-  const std::uint64_t now_unix_ns = actions_.now().unix_ns;
+  const std::uint64_t now_ns = actions_.now().monotonic_ns;
   const auto& regions = service_.regions();
   // One slice: of the next region in turn that has one.
   for (std::size_t tried = 0; tried < regions.size(); ++tried) {
     core::RegionCore& region = *regions[next_to_punch_++ % regions.size()];
-    const auto ranges = region.next_punch(kPunchGranules, now_unix_ns);
+    const auto ranges = region.next_punch(kPunchGranules, now_ns);
     if (ranges.empty()) continue;
     for (const core::FileRange& range : ranges) actions_.punch(region, range);
     punch_posted_ = true;

@@ -10,7 +10,7 @@ std::string_view describe(Errc errc) noexcept {
     case Errc::kSizeZero: return "a block of 0 bytes was asked for";
     case Errc::kSizeTooLarge: return "the size is larger than any block can be";
     case Errc::kBadAlignment: return "the alignment is not a power of two in the allowed range";
-    case Errc::kBadName: return "the name is empty, too long or holds control characters";
+    case Errc::kBadName: return "a name has 1 to 63 printable ASCII characters and no blanks";
     case Errc::kBadArgument: return "an argument is out of range";
     case Errc::kNotInRegion: return "the address lies outside the region";
     case Errc::kNotABlock: return "no block lies at this address";
@@ -32,6 +32,7 @@ std::string_view describe(Errc errc) noexcept {
     case Errc::kTooManyHeaps: return "the region has no room for another thread's heap";
     case Errc::kTooManyNames: return "the region has no room for another name";
     case Errc::kRateLimit: return "too many messages a second";
+    case Errc::kTooManyWatches: return "the connection watches too many sessions already";
     case Errc::kAddressSpace: return "the process has no room in its address space";
     case Errc::kNameTaken: return "the name is taken";
     case Errc::kNameUnknown: return "no block has this name";

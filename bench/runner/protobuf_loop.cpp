@@ -1,14 +1,10 @@
-// protobuf's arena, where it is installed.
+// protobuf's arena.
 
 #include "bench/runner/arena_loop.hpp"
 
-#if defined(ALLOT_BENCH_PROTOBUF)
 #include <google/protobuf/arena.h>
-#endif
 
 namespace allot::bench {
-
-#if defined(ALLOT_BENCH_PROTOBUF)
 
 namespace {
 
@@ -36,11 +32,5 @@ std::unique_ptr<Loop> make_protobuf_loop(bool write) {
   if (write) return std::make_unique<ProtobufLoop<true>>();
   return std::make_unique<ProtobufLoop<false>>();
 }
-
-#else
-
-std::unique_ptr<Loop> make_protobuf_loop(bool /*write*/) { return nullptr; }
-
-#endif
 
 }  // namespace allot::bench

@@ -1,7 +1,6 @@
 // What the audit compares a region with: the core's own accounts, at this instant.
 //
-// Used by the control socket, by the daemon after a restart, by tests and the simulator. Reads the
-// core, changes nothing.
+// Used by the control socket, by embedded mode and by tests. Reads the core, changes nothing.
 #pragma once
 
 #include <cstdint>

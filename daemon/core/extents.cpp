@@ -6,6 +6,12 @@
 
 namespace allot::core {
 
+namespace {
+
+constexpr int kMaxMisfits = 64;  // free extents looked at for an alignment's sake
+
+}  // namespace
+
 ExtentMap::ExtentMap(std::uint32_t granules) : granules_(granules), free_granules_(granules) {
   insert_after_cut(0, granules, true);
 }
@@ -34,10 +40,20 @@ std::optional<std::uint32_t> ExtentMap::allocate(std::uint32_t granules, std::ui
   const std::uint64_t wanted = std::uint64_t{granules} * count;
   if (wanted > free_granules_) return std::nullopt;
   const auto total = static_cast<std::uint32_t>(wanted);
-  for (auto it = by_size_.lower_bound(total, BySize()); it != by_size_.end(); ++it) {
+  int misfits = 0;
+  for (auto it = by_size_.lower_bound(total, BySize()); it != by_size_.end();) {
     const std::uint32_t first =
         (it->first() + align_granules - 1) / align_granules * align_granules;
-    if (first < it->first() || first > it->end() || it->end() - first < total) continue;
+    if (first < it->first() || first > it->end() || it->end() - first < total) {
+      ++it;
+      // Any that is longer by the alignment fits, if not best.
+      if (++misfits == kMaxMisfits) {
+        const std::uint64_t sure = std::uint64_t{total} + align_granules - 1;
+        if (sure > granules_) return std::nullopt;
+        it = by_size_.lower_bound(static_cast<std::uint32_t>(sure), BySize());
+      }
+      continue;
+    }
     const std::uint32_t start = it->first();
     const std::uint32_t end = it->end();
     remove(*it);

@@ -10,8 +10,8 @@
 // 2. Two free extents are never neighbours.
 // 3. by_size_ holds exactly the free extents.
 //
-// Not thread-safe. allocate and release are O(log n); an alignment above 1 may look at more free
-// extents. Source of best fit with coalescing: Knuth, TAOCP 1, section 2.5.
+// Not thread-safe. allocate and release are O(log n); an alignment above 1 may look at some more free
+// extents, and then takes one that is long enough for any alignment. Source of best fit with coalescing: Knuth, TAOCP 1, section 2.5.
 #pragma once
 
 #include <sys/types.h>

@@ -1,7 +1,8 @@
-// Every limit of a region: name, unit, default. The configuration file (daemon/config.hpp) sets
-// them under the same names.
+// Every quota of a region: name, unit, default. The configuration file (daemon/config.hpp) sets
+// them under the same names. What nobody needs to set is a constant at the end.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace allot::core {
@@ -19,11 +20,21 @@ struct Limits {
   std::uint32_t max_sessions = 1024;
   std::uint32_t max_sessions_per_uid = 512;
   std::uint32_t max_heaps = 4096;  // threads with a heap, all sessions
+  std::uint32_t max_heaps_per_uid = 2048;
   std::uint32_t max_names = 4096;
+  std::uint32_t max_names_per_uid = 2048;
   std::uint32_t messages_per_second = 50'000;  // of one connection
   std::uint32_t message_burst = 10'000;
   std::uint64_t large_reclaim_delay_ms = 100;  // a freed large block waits for its session
   std::uint64_t punch_delay_ms = 200;          // free memory goes back this long after its free
 };
+
+// What one message may ask for, so that no message keeps the others waiting. Far above what liballot
+// asks for.
+inline constexpr std::uint32_t kMaxSpansPerGrant = 256;
+inline constexpr std::uint32_t kMaxWordsPerSpan = 65'536;
+inline constexpr std::uint32_t kMaxAlignGranules = 4096;  // 256 MiB
+/// Sessions that one connection may watch: all of a region.
+inline constexpr std::size_t kMaxWatchesPerConnection = 4096;
 
 }  // namespace allot::core

@@ -4,9 +4,10 @@
 // no I/O, no clock, no allocation in shared memory; it reads and writes the region through a
 // RegionView of the caller's mapping (which must be open to header().high_water_granules). What
 // needs the kernel comes out as a plan (commit these ranges, then finish) or as work to do in
-// slices. Everything it reads from the ledger is input: bounds-checked, read once, loops bounded.
+// slices. Times named unix_ns are shown to people; now_ns is of a clock that nobody sets, for delays.
+// Everything it reads from the ledger is input: bounds-checked, read once, loops bounded.
 //
-// Invariants (docs/design.md, section 4)
+// Invariants (numbers as in docs/design.md)
 // I4. After the recovery of session x no own word and no span names x; its id is reused only then.
 // I7. Per session and region, granted bytes by descriptors equal the bytes accounted for here.
 //
@@ -30,8 +31,10 @@
 #include <allot/expected.hpp>
 #include <allot/handle.hpp>
 
+#include "daemon/core/dirty_ranges.hpp"
 #include "daemon/core/extents.hpp"
 #include "daemon/core/limits.hpp"
+#include "shared/platform/seqpacket.hpp"
 #include "shared/protocol/message.hpp"
 #include "shared/region/region_view.hpp"
 
@@ -39,11 +42,7 @@ namespace allot::core {
 
 using region::RegionView;
 
-struct Peer {
-  pid_t pid = 0;
-  uid_t uid = 0;
-  gid_t gid = 0;
-};
+using Peer = platform::PeerCredentials;
 
 enum class RegionFile : std::uint8_t { kDirectory, kLedger, kData };
 
@@ -74,8 +73,7 @@ struct SessionTicket {
 
 struct Totals {
   std::uint64_t granted_bytes = 0;
-  std::uint64_t dirty_bytes = 0;  // free, but its pages are not yet given back
-  std::uint64_t grants = 0;       // requests served since the region began
+  std::uint64_t grants = 0;  // requests served since the region began
   std::uint64_t returns = 0;
   std::uint64_t recoveries = 0;
   std::uint64_t recovered_blocks = 0;  // freed in the name of sessions that died
@@ -111,7 +109,7 @@ class RegionCore {
                                                          std::uint64_t now_unix_ns);
   void abandon_grant(const GrantPlan& plan);
   [[nodiscard]] Expected<void> return_span(std::uint32_t session, std::uint64_t first,
-                                           std::uint64_t now_unix_ns);
+                                           std::uint64_t now_ns);
   /// The heap's id; commit its ledger (heap_range), open the mapping to it, then finish_heap(),
   /// which must follow: the recovery of the session waits for it, since it reads the ledger.
   [[nodiscard]] Expected<std::uint32_t> attach_heap(std::uint32_t session);
@@ -119,17 +117,15 @@ class RegionCore {
   void finish_heap(std::uint32_t heap, bool committed);
   [[nodiscard]] static FileRange heap_range(std::uint32_t heap) noexcept;
   /// A block of the span at `first` was freed by somebody who does not have the span.
-  void note_freed(std::uint64_t first, std::uint64_t now_unix_ns);
+  void note_freed(std::uint64_t first, std::uint64_t now_ns);
 
   // Names.
   [[nodiscard]] Expected<void> publish(std::uint32_t session, std::string_view name, Handle handle,
                                        std::uint64_t now_unix_ns);
   [[nodiscard]] Expected<protocol::Found> find(std::uint32_t session, std::string_view name);
-  [[nodiscard]] Expected<void> unpin(std::uint32_t session, Handle handle,
-                                     std::uint64_t now_unix_ns);
+  [[nodiscard]] Expected<void> unpin(std::uint32_t session, Handle handle, std::uint64_t now_ns);
   [[nodiscard]] Expected<void> unpublish(std::uint32_t session, std::string_view name,
-                                         Handle handle, bool administrator,
-                                         std::uint64_t now_unix_ns);
+                                         Handle handle, bool administrator, std::uint64_t now_ns);
 
   // Work in slices.
   struct Ended {
@@ -139,16 +135,15 @@ class RegionCore {
   /// True while recover_step() has something to do.
   [[nodiscard]] bool recovery_pending() const noexcept;
   /// Scans about `budget_words` own words; returns the sessions whose recovery is complete.
-  [[nodiscard]] std::vector<Ended> recover_step(std::uint64_t budget_words,
-                                                std::uint64_t now_unix_ns);
-  /// Frees orphans that hold no live block and takes large blocks nobody collected.
-  void sweep(std::uint64_t now_unix_ns);
+  [[nodiscard]] std::vector<Ended> recover_step(std::uint64_t budget_words, std::uint64_t now_ns);
+  /// Frees orphans that hold no live block, a slice of them a call, and takes large blocks nobody
+  /// collected.
+  void sweep(std::uint64_t now_ns);
   /// True while a timer should call sweep().
   [[nodiscard]] bool sweep_wanted() const noexcept;
   /// Ranges to punch now (one free extent's part of at most `max_granules`), or nothing.
-  [[nodiscard]] std::vector<FileRange> next_punch(std::uint32_t max_granules,
-                                                  std::uint64_t now_unix_ns);
-  [[nodiscard]] bool punch_wanted() const noexcept { return !dirty_.empty() || !taken_.empty(); }
+  [[nodiscard]] std::vector<FileRange> next_punch(std::uint32_t max_granules, std::uint64_t now_ns);
+  [[nodiscard]] bool punch_wanted() const noexcept { return !dirty_.is_empty() || !taken_.empty(); }
 
   // For reports and the audit.
   struct SessionRecord {
@@ -170,6 +165,10 @@ class RegionCore {
     return sessions_;
   }
   [[nodiscard]] const Totals& totals() const noexcept { return totals_; }
+  /// Free, but its pages are not yet given back.
+  [[nodiscard]] std::uint64_t dirty_bytes() const noexcept {
+    return dirty_.granules() * region::kGranuleBytes;
+  }
   [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
   [[nodiscard]] const RegionView& view() const noexcept { return view_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
@@ -202,20 +201,20 @@ class RegionCore {
   void refund(const SpanInfo& info, std::uint32_t granules);
   void write_descriptors(const Extent& extent, region::SpanState state);
   void erase_descriptors(const Extent& extent);
-  void free_span(Extent& extent, std::uint64_t now_unix_ns);
-  void mark_dirty(std::uint32_t first, std::uint32_t granules, std::uint64_t now_unix_ns);
-  void mark_clean(std::uint32_t first, std::uint32_t granules);
-  void recover_span(Extent& extent, std::uint64_t now_unix_ns);
+  void free_span(Extent& extent, std::uint64_t now_ns);
+  void recover_span(Extent& extent, std::uint64_t now_ns);
   void finish_recovery(std::uint32_t id);
-  void sweep_orphan(Extent& extent, std::uint64_t now_unix_ns);
+  void sweep_orphan(Extent& extent, std::uint64_t now_ns);
+  void look_for_freed_large(std::uint64_t now_ns);
+  void take_large_blocks(std::map<std::uint32_t, std::uint64_t>& noticed, std::uint64_t now_ns);
   bool holds_live_block(const Extent& extent) const noexcept;
   void take_large_block(const Extent& extent);
   /// True if nobody owns the block: its session is dead or not there, or the service has no name for
   /// own word `index` of the ledger (a member wrote it).
   [[nodiscard]] bool is_abandoned(std::uint32_t word, std::uint64_t index) const;
-  void free_kept_block(const NameRecord& record, std::uint64_t now_unix_ns);
-  void drop_pins(std::uint32_t session, std::uint64_t now_unix_ns);
-  void hide(NameRecord& record, std::uint64_t now_unix_ns);
+  void free_kept_block(const NameRecord& record, std::uint64_t now_ns);
+  void drop_pins(std::uint32_t session, std::uint64_t now_ns);
+  void hide(NameRecord& record, std::uint64_t now_ns);
   void fold_heaps(const SessionRecord& record, std::uint32_t id);
 
   RegionView view_;
@@ -241,13 +240,14 @@ class RegionCore {
   std::set<std::uint32_t> dead_in_pass_;
   std::uint32_t pass_granule_ = 0;
 
-  std::set<std::uint32_t> orphans_;                     // first granules
+  std::set<std::uint32_t> orphans_;  // first granules
+  std::uint32_t next_orphan_ = 0;    // where the next sweep begins
+  std::uint32_t next_large_ = 0;     // where it looks for large blocks
+  bool large_left_to_look_at_ = false;
+  bool found_large_ = false;                            // in the pass over the extents that goes on
   std::map<std::uint32_t, std::uint64_t> freed_large_;  // first granule -> when noticed
-  struct Dirty {
-    std::uint32_t granules = 0;
-    std::uint64_t since_unix_ns = 0;
-  };
-  std::map<std::uint32_t, Dirty> dirty_;  // free ranges whose pages are still there
+  std::map<std::uint32_t, std::uint64_t> unheard_large_;  // the same, without a message
+  DirtyRanges dirty_;
   std::map<std::uint32_t, std::uint32_t>
       taken_;  // spans of taken blocks: first -> granules punched
   Totals totals_;

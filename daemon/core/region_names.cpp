@@ -19,6 +19,16 @@ Expected<void> RegionCore::publish(std::uint32_t session, std::string_view name,
     ++totals_.refusals;
     return Error(Errc::kTooManyNames, "max_names = " + std::to_string(limits_.max_names));
   }
+  const uid_t uid = (*record)->peer.uid;
+  const auto is_of_uid = [uid](const NameRecord& name_record) { return name_record.uid == uid; };
+  const auto of_uid = std::count_if(names_.begin(), names_.end(),
+                                    [&](const auto& entry) { return is_of_uid(entry.second); }) +
+                      std::count_if(hidden_.begin(), hidden_.end(), is_of_uid);
+  if (of_uid >= limits_.max_names_per_uid) {
+    ++totals_.refusals;
+    return Error(Errc::kTooManyNames,
+                 "max_names_per_uid = " + std::to_string(limits_.max_names_per_uid));
+  }
   if (handle.region_tag() != tag_) return Error(Errc::kForeignRegion);
   region::BlockRef block;
   const Errc found = view_.find_block(handle.offset_bytes(), high_water_, block);
@@ -59,14 +69,14 @@ Expected<protocol::Found> RegionCore::find(std::uint32_t session, std::string_vi
   return protocol::Found{found->second.handle.bits(), view_.name(found->second.slot).size_bytes};
 }
 
-Expected<void> RegionCore::unpin(std::uint32_t session, Handle handle, std::uint64_t now_unix_ns) {
+Expected<void> RegionCore::unpin(std::uint32_t session, Handle handle, std::uint64_t now_ns) {
   for (auto& [name, record] : names_) {
     if (record.handle == handle && record.pins.erase(session) > 0) return {};
   }
   for (auto it = hidden_.begin(); it != hidden_.end(); ++it) {
     if (it->handle != handle || it->pins.erase(session) == 0) continue;
     if (it->pins.empty()) {
-      free_kept_block(*it, now_unix_ns);
+      free_kept_block(*it, now_ns);
       hidden_.erase(it);
     }
     return {};
@@ -75,7 +85,7 @@ Expected<void> RegionCore::unpin(std::uint32_t session, Handle handle, std::uint
 }
 
 Expected<void> RegionCore::unpublish(std::uint32_t session, std::string_view name, Handle handle,
-                                     bool administrator, std::uint64_t now_unix_ns) {
+                                     bool administrator, std::uint64_t now_ns) {
   const auto found = names_.find(name);
   if (found == names_.end()) return Error(Errc::kNameUnknown, std::string(name));
   if (found->second.handle != handle) return Error(Errc::kStaleHandle, std::string(name));
@@ -86,21 +96,21 @@ Expected<void> RegionCore::unpublish(std::uint32_t session, std::string_view nam
   }
   NameRecord record = std::move(found->second);
   names_.erase(found);
-  hide(record, now_unix_ns);
+  hide(record, now_ns);
   return {};
 }
 
-void RegionCore::hide(NameRecord& record, std::uint64_t now_unix_ns) {
+void RegionCore::hide(NameRecord& record, std::uint64_t now_ns) {
   view_.name(record.slot).state.store_release(0);
   name_slots_.reset(record.slot);
   if (record.pins.empty()) {
-    free_kept_block(record, now_unix_ns);
+    free_kept_block(record, now_ns);
   } else {
     hidden_.push_back(std::move(record));
   }
 }
 
-void RegionCore::free_kept_block(const NameRecord& record, std::uint64_t now_unix_ns) {
+void RegionCore::free_kept_block(const NameRecord& record, std::uint64_t now_ns) {
   kept_words_.erase(kept_words_.find(record.word));
   const std::uint64_t first = record.word / region::kWordsPerGranule;
   auto& own = view_.word(first, record.word % region::kWordsPerGranule);
@@ -113,15 +123,15 @@ void RegionCore::free_kept_block(const NameRecord& record, std::uint64_t now_uni
   if (!own.compare_exchange_acq_rel(word, OwnWord::after_free(word, OwnWord::kFreed))) return;
   ++totals_.reclaimed_blocks;
   view_.span_ledger(first).hint.store_release(1);
-  note_freed(first, now_unix_ns);
+  note_freed(first, now_ns);
 }
 
-void RegionCore::drop_pins(std::uint32_t session, std::uint64_t now_unix_ns) {
+void RegionCore::drop_pins(std::uint32_t session, std::uint64_t now_ns) {
   for (auto& [name, record] : names_) record.pins.erase(session);
   for (auto it = hidden_.begin(); it != hidden_.end();) {
     it->pins.erase(session);
     if (it->pins.empty()) {
-      free_kept_block(*it, now_unix_ns);
+      free_kept_block(*it, now_ns);
       it = hidden_.erase(it);
     } else {
       ++it;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "daemon/core/region_core.hpp"
 
@@ -16,6 +17,13 @@ namespace allot::core {
 
 using detail::OwnWord;
 using region::SessionState;
+
+namespace {
+
+constexpr std::uint64_t kWordsPerSweep = 262'144;  // about 0.3 ms
+constexpr std::uint32_t kExtentsPerSweep = 16'384;
+
+}  // namespace
 
 void RegionCore::begin_recovery(std::uint32_t session) {
   const auto found = sessions_.find(session);
@@ -30,7 +38,7 @@ bool RegionCore::recovery_pending() const noexcept {
 }
 
 std::vector<RegionCore::Ended> RegionCore::recover_step(std::uint64_t budget_words,
-                                                        std::uint64_t now_unix_ns) {
+                                                        std::uint64_t now_ns) {
   if (dead_in_pass_.empty()) {
     dead_in_pass_.swap(dead_waiting_);
     pass_granule_ = 0;
@@ -41,10 +49,11 @@ std::vector<RegionCore::Ended> RegionCore::recover_step(std::uint64_t budget_wor
     Extent* const extent = extents_.at_or_after(pass_granule_);
     if (extent == nullptr) break;
     pass_granule_ = extent->end();
+    ++scanned;
     // A plan that is not finished has no descriptor and no words yet; its end abandons it.
     if (extent->is_free() || extent->info.granted_unix_ns == 0) continue;
     scanned += extent->info.word_count;
-    recover_span(*extent, now_unix_ns);
+    recover_span(*extent, now_ns);
   }
   if (extents_.at_or_after(pass_granule_) != nullptr) return {};
   for (const std::uint32_t id : dead_in_pass_) {
@@ -55,21 +64,22 @@ std::vector<RegionCore::Ended> RegionCore::recover_step(std::uint64_t budget_wor
   std::vector<Ended> ended;
   for (const std::uint32_t id : dead_in_pass_) {
     ended.push_back({id, sessions_.at(id).incarnation});
-    drop_pins(id, now_unix_ns);
+    drop_pins(id, now_ns);
     finish_recovery(id);
   }
   dead_in_pass_.clear();
-  sweep(now_unix_ns);
+  sweep(now_ns);
   return ended;
 }
 
-void RegionCore::recover_span(Extent& extent, std::uint64_t now_unix_ns) {
+void RegionCore::recover_span(Extent& extent, std::uint64_t now_ns) {
   // A word of a dead session changes under us at most once, when a receiver adopts what it had
   // offered; a member that keeps scribbling is overruled after a few tries.
   constexpr int kTries = 8;
   const std::uint32_t first = extent.first();
   bool live = false;
   bool freed = false;
+  bool to_collect = false;
   for (std::uint32_t i = 0; i < extent.info.word_count; ++i) {
     auto& own = view_.word(first, i);
     std::uint32_t word = own.load_acquire();
@@ -84,10 +94,11 @@ void RegionCore::recover_span(Extent& extent, std::uint64_t now_unix_ns) {
       }
     }
     live = live || OwnWord::is_live(word);
+    to_collect = to_collect || OwnWord::owner(word) == OwnWord::kFreed;
   }
   if (extent.info.session != 0 && dead_in_pass_.contains(extent.info.session)) {
     if (!live) {
-      free_span(extent, now_unix_ns);
+      free_span(extent, now_ns);
       return;
     }
     SessionRecord& holder = sessions_.at(extent.info.session);
@@ -99,10 +110,11 @@ void RegionCore::recover_span(Extent& extent, std::uint64_t now_unix_ns) {
     extent.info.session = 0;
     write_descriptors(extent, region::SpanState::kOrphan);
     orphans_.insert(first);
-  } else if (freed) {
-    view_.span_ledger(first).hint.store_release(1);
-    note_freed(first, now_unix_ns);
+    return;
   }
+  // What the dead freed last they may not have come to say.
+  if (to_collect) view_.span_ledger(first).hint.store_release(1);
+  if (freed) note_freed(first, now_ns);
 }
 
 // Only a member's scribble makes the second and third case. It must not outlive its author.
@@ -146,44 +158,83 @@ void RegionCore::fold_heaps(const SessionRecord& record, std::uint32_t id) {
   }
 }
 
-void RegionCore::note_freed(std::uint64_t first, std::uint64_t now_unix_ns) {
+void RegionCore::note_freed(std::uint64_t first, std::uint64_t now_ns) {
   if (first >= view_.granules()) return;
   Extent* const extent = extents_.find(static_cast<std::uint32_t>(first));
   if (extent == nullptr || extent->info.granted_unix_ns == 0) return;
   if (extent->info.session == 0) {
-    sweep_orphan(*extent, now_unix_ns);
+    sweep_orphan(*extent, now_ns);
     return;
   }
   if (region::CarveWord::kind(view_.span_ledger(first).carve.load_acquire()) ==
       region::CarveWord::kLarge) {
-    freed_large_.try_emplace(extent->first(), now_unix_ns);
+    freed_large_.try_emplace(extent->first(), now_ns);
+    // Where one message comes from others may have been lost.
+    large_left_to_look_at_ = true;
   }
 }
 
-void RegionCore::sweep_orphan(Extent& extent, std::uint64_t now_unix_ns) {
+// Those of which the message was lost: their own words say so.
+void RegionCore::look_for_freed_large(std::uint64_t now_ns) {
+  if (!large_left_to_look_at_) return;
+  for (std::uint32_t looked = 0; looked < kExtentsPerSweep; ++looked) {
+    Extent* const extent = extents_.at_or_after(next_large_);
+    if (extent == nullptr) {
+      next_large_ = 0;
+      large_left_to_look_at_ = std::exchange(found_large_, false);
+      return;
+    }
+    const std::uint32_t first = extent->first();
+    next_large_ = extent->end();
+    if (extent->is_free() || extent->info.session == 0 || extent->info.granted_unix_ns == 0) {
+      continue;
+    }
+    // Relaxed: take_large_block() looks again, in order.
+    if (view_.span_ledger(first).carve.load_relaxed() != region::CarveWord::kLarge ||
+        OwnWord::owner(view_.word(first, 0).load_relaxed()) != OwnWord::kFreed) {
+      continue;
+    }
+    if (freed_large_.contains(first)) continue;
+    found_large_ = unheard_large_.emplace(first, now_ns).second || found_large_;
+  }
+}
+
+void RegionCore::sweep_orphan(Extent& extent, std::uint64_t now_ns) {
   // A7 pairs with R7 in the client's free_elsewhere(): a block freed from here on sets it again.
   (void)view_.span_ledger(extent.first()).hint.exchange_acquire(0);
-  if (!holds_live_block(extent)) free_span(extent, now_unix_ns);
+  if (!holds_live_block(extent)) free_span(extent, now_ns);
 }
 
 bool RegionCore::sweep_wanted() const noexcept {
-  return !orphans_.empty() || !freed_large_.empty();
+  return !orphans_.empty() || !freed_large_.empty() || !unheard_large_.empty() ||
+         large_left_to_look_at_;
 }
 
-void RegionCore::sweep(std::uint64_t now_unix_ns) {
-  for (auto it = orphans_.begin(); it != orphans_.end();) {
-    Extent* const extent = extents_.find(*it++);  // free_span() erases the entry
+void RegionCore::sweep(std::uint64_t now_ns) {
+  // A slice, from where the last one ended.
+  auto orphan = orphans_.lower_bound(next_orphan_);
+  for (std::uint64_t scanned = 0; scanned < kWordsPerSweep && orphan != orphans_.end();) {
+    Extent* const extent = extents_.find(*orphan++);  // free_span() erases the entry
     assert(extent != nullptr);
-    sweep_orphan(*extent, now_unix_ns);
+    scanned += extent->info.word_count;
+    sweep_orphan(*extent, now_ns);
   }
+  next_orphan_ = orphan == orphans_.end() ? 0 : *orphan;
+  look_for_freed_large(now_ns);
+  take_large_blocks(freed_large_, now_ns);
+  take_large_blocks(unheard_large_, now_ns);
+}
+
+void RegionCore::take_large_blocks(std::map<std::uint32_t, std::uint64_t>& noticed,
+                                   std::uint64_t now_ns) {
   const std::uint64_t delay_ns = limits_.large_reclaim_delay_ms * 1'000'000;
-  for (auto it = freed_large_.begin(); it != freed_large_.end();) {
-    if (now_unix_ns < it->second + delay_ns) {
+  for (auto it = noticed.begin(); it != noticed.end();) {
+    if (now_ns < it->second + delay_ns) {
       ++it;
       continue;
     }
     Extent* const extent = extents_.find(it->first);
-    it = freed_large_.erase(it);
+    it = noticed.erase(it);
     assert(extent != nullptr);
     take_large_block(*extent);
   }
@@ -196,7 +247,7 @@ void RegionCore::take_large_block(const Extent& extent) {
   // It may even have cut the span anew: then this word is a small block's.
   if (view_.span_ledger(extent.first()).carve.load_acquire() != region::CarveWord::kLarge) return;
   const std::uint32_t taken = OwnWord::make(OwnWord::kTaken, OwnWord::generation(word));
-  // A4/R4 pair with collect() of the session: exactly one of the two moves the word.
+  // R4 pairs with A4 in the session's collect_large_locked(): exactly one of the two moves the word.
   if (own.compare_exchange_acq_rel(word, taken)) taken_[extent.first()] = 0;
 }
 

@@ -6,12 +6,6 @@
 
 namespace allot::core {
 
-namespace {
-
-constexpr std::size_t kMaxWatchesPerConnection = 4096;
-
-}  // namespace
-
 void Service::add_region(std::unique_ptr<RegionCore> region, AccessPolicy policy) {
   policies_[region.get()] = std::move(policy);
   regions_.push_back(std::move(region));
@@ -54,12 +48,12 @@ bool Service::take_token(Connection& connection, const Instant& now) const {
   const Limits& limits =
       connection.region != nullptr ? connection.region->limits() : regions_.front()->limits();
   const double burst = limits.message_burst;
-  if (connection.refilled_unix_ns == 0) connection.tokens = burst;
-  if (connection.refilled_unix_ns != 0 && now.unix_ns > connection.refilled_unix_ns) {
-    const double seconds = static_cast<double>(now.unix_ns - connection.refilled_unix_ns) * 1e-9;
+  if (connection.refilled_ns == 0) connection.tokens = burst;
+  if (connection.refilled_ns != 0 && now.monotonic_ns > connection.refilled_ns) {
+    const double seconds = static_cast<double>(now.monotonic_ns - connection.refilled_ns) * 1e-9;
     connection.tokens = std::min(burst, connection.tokens + seconds * limits.messages_per_second);
   }
-  connection.refilled_unix_ns = now.unix_ns;
+  connection.refilled_ns = now.monotonic_ns;
   if (connection.tokens < 1) return false;
   connection.tokens -= 1;
   return true;
@@ -128,10 +122,10 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
     return p::Body(p::Done{});
   }
   if (const auto* request = std::get_if<p::ReturnSpan>(&message.body)) {
-    return done(region->return_span(session, request->first, now.unix_ns));
+    return done(region->return_span(session, request->first, now.monotonic_ns));
   }
   if (const auto* request = std::get_if<p::FreedElsewhere>(&message.body)) {
-    region->note_freed(request->first, now.unix_ns);
+    region->note_freed(request->first, now.monotonic_ns);
     return p::Body(p::Done{});
   }
   if (const auto* request = std::get_if<p::Publish>(&message.body)) {
@@ -140,7 +134,7 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
   }
   if (const auto* request = std::get_if<p::Unpublish>(&message.body)) {
     return done(region->unpublish(session, p::text(request->name),
-                                  Handle::from_bits(request->handle), false, now.unix_ns));
+                                  Handle::from_bits(request->handle), false, now.monotonic_ns));
   }
   if (const auto* request = std::get_if<p::Find>(&message.body)) {
     auto found = region->find(session, p::text(request->name));
@@ -148,7 +142,7 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
     return p::Body(*found);
   }
   if (const auto* request = std::get_if<p::Unpin>(&message.body)) {
-    return done(region->unpin(session, Handle::from_bits(request->handle), now.unix_ns));
+    return done(region->unpin(session, Handle::from_bits(request->handle), now.monotonic_ns));
   }
   if (std::holds_alternative<p::Bye>(message.body)) {
     region->note_goodbye(session);
@@ -193,7 +187,7 @@ Expected<protocol::Body> Service::watch(ConnectionId id, const Connection& conne
   const auto watches = std::count_if(watchers_.begin(), watchers_.end(),
                                      [id](const auto& entry) { return entry.second.contains(id); });
   if (static_cast<std::size_t>(watches) >= kMaxWatchesPerConnection) {
-    return Error(Errc::kRateLimit, "4096 watches on one connection");
+    return Error(Errc::kTooManyWatches, std::to_string(kMaxWatchesPerConnection) + " at most");
   }
   const auto* const record = request.session < region::kSessionLimit
                                  ? region->session(static_cast<std::uint32_t>(request.session))
@@ -244,7 +238,7 @@ std::vector<Send> Service::recover_step(std::uint64_t budget_words, const Instan
                                         std::vector<SessionKey>* ended) {
   std::vector<Send> sends;
   for (const auto& region : regions_) {
-    for (const auto& one : region->recover_step(budget_words, now.unix_ns)) {
+    for (const auto& one : region->recover_step(budget_words, now.monotonic_ns)) {
       if (ended != nullptr) ended->push_back({region.get(), one.session, one.incarnation});
       for (auto& [id, connection] : connections_) {
         if (connection.region == region.get() && connection.session == one.session) {

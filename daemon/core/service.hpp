@@ -39,7 +39,8 @@ using ConnectionId = std::uint64_t;
 
 /// What the world looks like at an event.
 struct Instant {
-  std::uint64_t unix_ns = 0;
+  std::uint64_t unix_ns = 0;       // to be shown
+  std::uint64_t monotonic_ns = 0;  // for delays and rates: nobody sets this clock
   std::uint64_t available_bytes = ~std::uint64_t{0};  // memory the machine could still give
 };
 
@@ -110,7 +111,7 @@ class Service {
     RegionCore* region = nullptr;
     std::uint32_t session = 0;
     double tokens = 0;
-    std::uint64_t refilled_unix_ns = 0;
+    std::uint64_t refilled_ns = 0;  // by the monotonic clock; 0: never
   };
 
   [[nodiscard]] bool take_token(Connection& connection, const Instant& now) const;

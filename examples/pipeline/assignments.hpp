@@ -20,8 +20,8 @@
 
 namespace pipeline {
 
-inline constexpr std::size_t kMaxJobsPerWorker = 8;
-inline constexpr std::uint64_t kMaxBytesPerWorker = std::uint64_t{16} << 20;
+inline constexpr std::size_t kMaxJobsPerWorker = 64;
+inline constexpr std::uint64_t kMaxBytesPerWorker = std::uint64_t{4} << 20;
 
 struct Job {
   std::size_t file = 0;

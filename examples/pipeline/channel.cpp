@@ -32,16 +32,21 @@ bool send_bytes(int fd, const void* bytes, std::size_t size_bytes) {
   }
 }
 
-Reception receive_bytes(int fd, void* bytes, std::size_t size_bytes, Patience patience) {
+Reception receive_bytes(int fd, void* bytes, std::size_t message_bytes, std::size_t most,
+                        std::size_t& count, Patience patience) {
   const int flags = MSG_TRUNC | (patience == Patience::kNoWait ? MSG_DONTWAIT : 0);
   for (;;) {
-    const ssize_t got = ::recv(fd, bytes, size_bytes, flags);
-    if (got == static_cast<ssize_t>(size_bytes)) return Reception::kMessage;
+    const ssize_t got = ::recv(fd, bytes, most * message_bytes, flags);
+    count = got > 0 ? static_cast<std::size_t>(got) / message_bytes : 0;
+    if (count > 0 && count <= most && static_cast<std::size_t>(got) % message_bytes == 0) {
+      return Reception::kMessage;
+    }
     if (got == 0 || (got < 0 && errno == ECONNRESET)) return Reception::kClosed;
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return Reception::kNothing;
     if (got > 0) {
-      throw Failure(ExitCode::kWrong, "a message of " + std::to_string(got) + " bytes, not " +
-                                          std::to_string(size_bytes));
+      throw Failure(ExitCode::kWrong, "a datagram of " + std::to_string(got) +
+                                          " bytes, not of messages of " +
+                                          std::to_string(message_bytes));
     }
     if (errno != EINTR) throw system_failure("recv");
   }

@@ -54,13 +54,18 @@ class Collector {
 
  private:
   void hear_worker(Descriptor& worker) {
-    ResultTicket ticket;
     for (;;) {
-      switch (receive(worker.get(), ticket, Patience::kNoWait)) {
+      switch (receive_all(worker.get(), tickets_, Patience::kNoWait)) {
         case Reception::kNothing: return;
         case Reception::kClosed: worker.reset(); return;
-        case Reception::kMessage: take(ticket); break;
+        case Reception::kMessage: break;
       }
+      for (const ResultTicket& ticket : tickets_) take(ticket);
+      if (!send_all(control_.get(), done_)) {
+        throw Failure(ExitCode::kWrong, "the orchestrator is gone");
+      }
+      // The reader may be gone when the last word on a dead worker's job comes.
+      (void)send_all(reader_.get(), ends_);
     }
   }
 
@@ -70,12 +75,9 @@ class Collector {
       free_job(allot::Handle::from_bits(result->job_handle));
       end.has_result = 1;
       end.file = result->done.file;
-      if (table_.add(result->done) && !send(control_.get(), result->done)) {
-        throw Failure(ExitCode::kWrong, "the orchestrator is gone");
-      }
+      if (table_.add(result->done)) done_.push_back(result->done);
     }
-    // The reader may be gone when the last word on a dead worker's job comes.
-    (void)send(reader_.get(), end);
+    ends_.push_back(end);
   }
 
   // A copy of the result; its block is freed. Nothing if it died with the worker.
@@ -117,6 +119,9 @@ class Collector {
   Descriptor reader_;
   Descriptor control_;
   std::vector<Descriptor> workers_;
+  std::vector<ResultTicket> tickets_;
+  std::vector<FileDone> done_;  // to be sent
+  std::vector<JobEnd> ends_;    // to be sent
 };
 
 // A published block outlives its session: the run must notice that a byte is still held.

@@ -20,6 +20,9 @@ namespace pipeline {
 
 using Sha256 = std::array<std::uint8_t, 32>;
 
+/// Tickets of as many bytes of files are worth a datagram, however few they are.
+inline constexpr std::uint64_t kBytesPerDatagram = std::uint64_t{1} << 20;
+
 struct Go {
   std::uint64_t reserved = 0;
 };

@@ -1,6 +1,8 @@
 // The collector of the variant over pipes.
 
+#include <cerrno>
 #include <cstddef>
+#include <vector>
 
 #include "examples/pipeline/channel.hpp"
 #include "examples/pipeline/failure.hpp"
@@ -12,18 +14,20 @@ namespace pipeline {
 
 namespace {
 
-// Reads one result; false at the end of the pipe.
-bool read_result(int fd, FileDone& done) {
-  auto* const bytes = reinterpret_cast<std::byte*>(&done);
+// Reads the results that are there, at least one; false at the end of the pipe.
+bool read_results(int fd, std::vector<FileDone>& results) {
+  results.resize(kMessagesPerDatagram);
+  auto* const bytes = reinterpret_cast<std::byte*>(results.data());
   std::size_t filled = 0;
-  while (filled < sizeof done) {
-    const ssize_t got = ::read(fd, bytes + filled, sizeof done - filled);
+  do {
+    const ssize_t got = ::read(fd, bytes + filled, results.size() * sizeof(FileDone) - filled);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw system_failure("read from the workers");
     if (got == 0 && filled == 0) return false;
     if (got == 0) throw Failure(ExitCode::kWrong, "the pipe ends inside a result");
     filled += static_cast<std::size_t>(got);
-  }
+  } while (filled % sizeof(FileDone) != 0 || filled == 0);
+  results.resize(filled / sizeof(FileDone));
   return true;
 }
 
@@ -34,9 +38,10 @@ int run_pipe_collector(Role role) {
   const Descriptor workers(role.reader_fd);
   FileTable table(role.list_path);
   report_ready(role);
-  FileDone done;
-  while (read_result(workers.get(), done)) {
-    if (table.add(done) && !send(control.get(), done)) {
+  std::vector<FileDone> results;
+  while (read_results(workers.get(), results)) {
+    std::erase_if(results, [&table](const FileDone& done) { return !table.add(done); });
+    if (!send_all(control.get(), results)) {
       throw Failure(ExitCode::kWrong, "the orchestrator is gone");
     }
   }

@@ -41,6 +41,7 @@ void Reader::run() {
   if (receive(control_.get(), go, Patience::kWait) != Reception::kMessage) return;
   for (;;) {
     assign_all();
+    for (Worker& worker : workers_) send_tickets(worker);
     if (finished()) break;
     require_a_worker();
     wait_for_events();
@@ -122,8 +123,19 @@ void Reader::send_job(std::size_t file, std::size_t worker, LoadedFile loaded,
   ++loaded_files_;
   loaded_bytes_ += loaded.size_bytes;
   const std::uint64_t number = assignments_.assign(std::move(open));
-  // To a dead worker: its end, which is coming, takes the job back.
-  (void)send(workers_[worker].socket.get(), JobTicket{number, handle.bits()});
+  Worker& receiver = workers_[worker];
+  receiver.tickets.push_back({number, handle.bits()});
+  receiver.ticket_bytes += loaded.size_bytes;
+  if (receiver.tickets.size() == kMessagesPerDatagram ||
+      receiver.ticket_bytes >= kBytesPerDatagram) {
+    send_tickets(receiver);
+  }
+}
+
+void Reader::send_tickets(Worker& worker) {
+  worker.ticket_bytes = 0;
+  // To a dead worker: its end, which is coming, takes the jobs back.
+  (void)send_all(worker.socket.get(), worker.tickets);
 }
 
 void Reader::wait_for_events() {
@@ -175,17 +187,19 @@ void Reader::worker_ended(std::size_t worker) {
 }
 
 void Reader::hear_collector() {
-  JobEnd end;
+  std::vector<JobEnd> ends;
   for (;;) {
-    switch (receive(collector_.get(), end, Patience::kNoWait)) {
+    switch (receive_all(collector_.get(), ends, Patience::kNoWait)) {
       case Reception::kNothing: return;
       case Reception::kClosed: throw Failure(ExitCode::kWrong, "the collector is gone");
       case Reception::kMessage: break;
     }
-    if (end.has_result != 0) {
-      assignments_.finish(end.job, end.file);
-    } else if (const auto job = assignments_.take_back(end.job)) {
-      free_what_is_ours(*job);
+    for (const JobEnd& end : ends) {
+      if (end.has_result != 0) {
+        assignments_.finish(end.job, end.file);
+      } else if (const auto job = assignments_.take_back(end.job)) {
+        free_what_is_ours(*job);
+      }
     }
   }
 }

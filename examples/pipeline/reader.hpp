@@ -37,7 +37,9 @@ class Reader {
 
  private:
   struct Worker {
-    Descriptor socket;  // empty: it has ended
+    Descriptor socket;               // empty: it has ended
+    std::vector<JobTicket> tickets;  // not yet sent
+    std::uint64_t ticket_bytes = 0;  // of their files
     bool said_hello = false;
     bool is_watched = false;  // on_exit() will tell
     bool has_memory = false;  // it may hold blocks: from its hello until they are back
@@ -54,6 +56,7 @@ class Reader {
   [[nodiscard]] bool load_and_send(std::size_t file, std::size_t worker);
   void send_job(std::size_t file, std::size_t worker, LoadedFile loaded,
                 allot::Owned<JobRecord> job);
+  void send_tickets(Worker& worker);
   void wait_for_events();
   void hear_worker(std::size_t worker);
   void worker_said_hello(std::size_t worker, const WorkerHello& hello);

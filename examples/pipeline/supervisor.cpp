@@ -36,14 +36,16 @@ VariantResult Supervisor::run() {
     check_processes();
     if (!said_end && !crew_.reader.running() && !any_worker_runs()) {
       said_end = true;
-      progress_.finish();
+      hear_collector();
+      // The collector of the region is about to print; that of the pipes may still be at work.
+      if (has_everything()) progress_.finish();
       // Tells the collector to print and end; what it has to say can still be heard.
       ::shutdown(crew_.collector_control.get(), SHUT_WR);
     }
   }
   hear_collector();
   hear_reader();
-  if (result_.files + result_.skipped.size() != files_.files().size()) {
+  if (!has_everything()) {
     throw Failure(ExitCode::kWrong, "results of " + grouped(result_.files) + " files, not of " +
                                         grouped(files_.files().size()));
   }
@@ -81,6 +83,10 @@ bool Supervisor::is_running() const {
   return crew_.reader.running() || crew_.collector.running() || any_worker_runs();
 }
 
+bool Supervisor::has_everything() const {
+  return result_.files + result_.skipped.size() == files_.files().size();
+}
+
 void Supervisor::hear_reader() {
   if (!crew_.reader_control) return;
   ReaderNote note;
@@ -106,15 +112,17 @@ void Supervisor::hear_reader() {
 
 void Supervisor::hear_collector() {
   if (!crew_.collector_control) return;
-  FileDone done;
+  std::vector<FileDone> results;
   for (;;) {
-    switch (receive(crew_.collector_control.get(), done, Patience::kNoWait)) {
+    switch (receive_all(crew_.collector_control.get(), results, Patience::kNoWait)) {
       case Reception::kNothing: return;
       case Reception::kClosed: crew_.collector_control.reset(); return;
       case Reception::kMessage: break;
     }
-    note_result(done);
-    kill_if_due();
+    for (const FileDone& done : results) {
+      note_result(done);
+      kill_if_due();
+    }
   }
 }
 

@@ -40,6 +40,7 @@ class Supervisor {
   void wait_for_events();
   [[nodiscard]] bool any_worker_runs() const;
   [[nodiscard]] bool is_running() const;
+  [[nodiscard]] bool has_everything() const;
   void hear_reader();
   void hear_collector();
   void note_result(const FileDone& done);

@@ -48,11 +48,14 @@ class Worker {
 
   // Returns when the reader has no more work.
   void run() {
-    JobTicket ticket;
-    while (receive(reader_.get(), ticket, Patience::kWait) == Reception::kMessage) {
-      const ResultTicket result{ticket.job, work(allot::Handle::from_bits(ticket.handle)).bits()};
-      die_if_at(DieAt::kResultOffered);
-      if (!send(collector_.get(), result)) {
+    std::vector<JobTicket> tickets;
+    std::vector<ResultTicket> results;
+    while (receive_all(reader_.get(), tickets, Patience::kWait) == Reception::kMessage) {
+      for (const JobTicket& ticket : tickets) {
+        results.push_back({ticket.job, work(allot::Handle::from_bits(ticket.handle)).bits()});
+        die_if_at(DieAt::kResultOffered);
+      }
+      if (!send_all(collector_.get(), results)) {
         throw Failure(ExitCode::kWrong, "the collector is gone");
       }
       die_if_at(DieAt::kResultSent);

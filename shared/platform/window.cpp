@@ -3,7 +3,9 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <new>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -74,6 +76,12 @@ std::byte* trim_to_alignment(std::byte* start, std::size_t total_bytes, std::siz
   if (front > 0) ::munmap(start, front);
   if (used < total_bytes) ::munmap(start + used, total_bytes - used);
   return start + front + kGuardBytes;
+}
+
+// Ends `piece` without unmapping what lies at its place.
+void forget(bip::mapped_region&& piece) noexcept {
+  alignas(bip::mapped_region) std::array<std::byte, sizeof(bip::mapped_region)> storage;
+  new (storage.data()) bip::mapped_region(std::move(piece));  // never destroyed
 }
 
 }  // namespace
@@ -165,9 +173,16 @@ Expected<void> Window::extend(const Descriptor& file, std::size_t new_size_bytes
     return Error(std::error_code(failure.get_native_error(), std::generic_category()),
                  "mapping a window of " + std::to_string(growth) + " bytes");
   }
+  for (const int advice : {MADV_DONTFORK, MADV_DONTDUMP}) {
+    if (::madvise(place, growth, advice) == 0) continue;
+    auto failure =
+        system_error(advice == MADV_DONTFORK ? "madvise(DONTFORK)" : "madvise(DONTDUMP)");
+    // The reservation goes over the piece, so that no gap opens; nothing is left to unmap.
+    if (map_nothing(place, growth, MAP_FIXED) != MAP_FAILED) forget(std::move(pieces_.back()));
+    pieces_.pop_back();
+    return failure;
+  }
   size_bytes_ = new_size;
-  if (::madvise(place, growth, MADV_DONTFORK) != 0) return system_error("madvise(DONTFORK)");
-  if (::madvise(place, growth, MADV_DONTDUMP) != 0) return system_error("madvise(DONTDUMP)");
   return {};
 }
 

@@ -213,5 +213,7 @@ void set_text(std::array<char, N>& field, std::string_view from) noexcept {
 
 /// A Failure of `error`, its detail cut to fit.
 [[nodiscard]] Failure make_failure(const Error& error) noexcept;
+/// The Error that a Failure tells of.
+[[nodiscard]] Error to_error(const Failure& failure);
 
 }  // namespace allot::protocol

@@ -75,8 +75,7 @@ Expected<RegionMapping> RegionMapping::map(const RegionFiles& files, std::uint64
   const FileLayout layout{granules};
   const auto directory_access =
       role == Role::kDaemon ? Window::Access::kReadWrite : Window::Access::kReadOnly;
-  const auto ledger_access =
-      role == Role::kReader ? Window::Access::kReadOnly : Window::Access::kReadWrite;
+  constexpr auto kLedgerAccess = Window::Access::kReadWrite;
 
   struct Part {
     Window* window;
@@ -90,13 +89,13 @@ Expected<RegionMapping> RegionMapping::map(const RegionFiles& files, std::uint64
         kGranuleBytes, 0, directory_access}},
       {&out.heap_ledgers_,
        {FileLayout::kHeapLedgersOffset, FileLayout::kSpanLedgersOffset, kGranuleBytes, 0,
-        ledger_access}},
+        kLedgerAccess}},
       {&out.span_ledgers_,
        {FileLayout::kSpanLedgersOffset, layout.words_offset() - FileLayout::kSpanLedgersOffset,
-        kGranuleBytes, 0, ledger_access}},
+        kGranuleBytes, 0, kLedgerAccess}},
       {&out.words_,
        {layout.words_offset(), layout.ledger_bytes() - layout.words_offset(), kGranuleBytes, 0,
-        ledger_access}},
+        kLedgerAccess}},
   };
   if (role == Role::kClient) {
     parts.push_back(

@@ -32,11 +32,10 @@ struct RegionFiles {
 
 class RegionMapping {
  public:
-  enum class Role : std::uint8_t { kDaemon, kClient, kReader };
+  enum class Role : std::uint8_t { kDaemon, kClient };
 
   /// Reserves address space and maps the fixed tables; opens nothing else yet. kDaemon writes
-  /// directory and ledger; kClient reads the directory, writes ledger and data; kReader only reads
-  /// directory and ledger.
+  /// directory and ledger; kClient reads the directory, writes ledger and data.
   [[nodiscard]] static Expected<RegionMapping> map(const RegionFiles& files, std::uint64_t granules,
                                                    Role role);
 
@@ -58,7 +57,7 @@ class RegionMapping {
  private:
   std::uint64_t granules_ = 0;
   std::uint64_t window_granules_ = 0;
-  Role role_ = Role::kReader;
+  Role role_ = Role::kDaemon;
   platform::Window directory_;
   platform::Window descriptors_;
   platform::Window heap_ledgers_;

@@ -17,6 +17,13 @@ for file in liballot.so.0 pkgconfig/allot.pc cmake/allot/allotConfig.cmake; do
   [[ -e $libdir/$file ]] || fail "$file is not installed"
 done
 
+unit=prefix/lib/systemd/system/allotd.service
+grep -q "^ExecStart=$scratch/prefix/sbin/allotd" "$unit" || fail "$(grep ExecStart= "$unit")"
+
+echo '#include <allot/session.hpp>' >old.cpp
+c++ -std=c++17 -fsyntax-only -I prefix/include old.cpp 2>old.log && fail "C++17 is accepted"
+grep -q "Allot needs C++20: -std=c++20" old.log || fail "in C++17: $(head -3 old.log)"
+
 mkdir consumer
 cat >consumer/main.cpp <<'EOF'
 #include <allot/arena.h>
@@ -38,25 +45,41 @@ int main() {
   }
 }
 EOF
+cat >consumer/embedded.cpp <<'EOF'
+#include <allot/embedded.hpp>
+
+#include <cstring>
+
+int main() {
+  auto region = allot::EmbeddedRegion::create();
+  if (!region) return 1;
+  auto session = region->connect();
+  if (!session) return 2;
+  void* const block = session->allocate(1000);
+  if (block == nullptr) return 3;
+  std::memset(block, 1, 1000);
+  if (region->audit().live_blocks != 1) return 4;
+  if (session->free(block) != allot::Errc::kOk) return 5;
+  return region->audit().live_blocks == 0 && region->audit().violations == 0 ? 0 : 6;
+}
+EOF
 cat >consumer/CMakeLists.txt <<'EOF'
 cmake_minimum_required(VERSION 3.25)
 project(consumer LANGUAGES CXX)
 find_package(allot 0.1 REQUIRED)
 add_executable(consumer main.cpp)
 target_link_libraries(consumer PRIVATE allot::allot)
-if(TARGET allot::embedded)
-  add_executable(embedded_consumer main.cpp)
-  target_link_libraries(embedded_consumer PRIVATE allot::embedded)
-endif()
+add_executable(embedded_consumer embedded.cpp)
+target_link_libraries(embedded_consumer PRIVATE allot::embedded)
 EOF
 
 # Runs a consumer where no daemon is: it must say so and leave with 3.
 try() {
   local output status=0
-  output=$(env -i LD_LIBRARY_PATH="$libdir" XDG_RUNTIME_DIR="$scratch/nowhere" \
-    ALLOT_SOCKET="$scratch/nowhere/client.sock" "$1") || status=$?
+  output=$(env -i LD_LIBRARY_PATH="$libdir" ALLOT_RUNTIME_DIR="$scratch/nowhere" "$1") ||
+    status=$?
   ((status == 3)) || fail "$1 exited with $status, not 3: $output"
-  [[ -n $output ]] || fail "$1 does not say what is wrong"
+  [[ $output == *"$scratch/nowhere"* ]] || fail "$1 does not say where it looked: $output"
   echo "$1: $output"
 }
 
@@ -64,7 +87,7 @@ cmake -S consumer -B by_cmake -G Ninja -DCMAKE_PREFIX_PATH="$scratch/prefix" >cm
   fail "find_package: $(cat cmake.log)"
 cmake --build by_cmake >cmake.log 2>&1 || fail "by find_package: $(cat cmake.log)"
 try by_cmake/consumer
-[[ ! -e by_cmake/embedded_consumer ]] || try by_cmake/embedded_consumer
+env -i by_cmake/embedded_consumer || fail "the embedded consumer exited with $?"
 
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 [[ $(pkg-config --modversion allot) == 0.* ]] || fail "pkg-config does not know the version"

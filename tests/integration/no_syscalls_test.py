@@ -6,40 +6,17 @@ Counts system calls of a runner of the benchmarks with strace. Exit status 77 me
 """
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.environ["ALLOT_SOURCE_DIR"], "tests", "support"))
+import allotd  # noqa: E402
 
 DEADLINE_S = 120
 # Something outside the loop may make a call more now and then (a mapping placed at the second
 # try); a call in the loop makes ten more at least, every time.
 TRIES = 3
-
-
-def path_of_program(variable, relative):
-    path = os.environ.get(variable) or os.path.join(os.environ["ALLOT_BINARY_DIR"], relative)
-    if not os.access(path, os.X_OK):
-        print(f"skipped: {path} is not built")
-        sys.exit(77)
-    return path
-
-
-def start_daemon(allotd, directory):
-    """A daemon with its sockets in `directory`, once it is ready."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.bind(os.path.join(directory, "notify.sock"))
-        notify.settimeout(DEADLINE_S)
-        daemon = subprocess.Popen(
-            [allotd, "--runtime-dir", directory],
-            env={**os.environ, "NOTIFY_SOCKET": notify.getsockname()})
-        try:
-            while b"READY=1" not in notify.recv(4096):
-                pass
-        except OSError:
-            daemon.kill()
-            raise
-        return daemon
 
 
 def count_system_calls(runner, directory, arguments):
@@ -68,14 +45,13 @@ def calls_of_a_million_pairs(runner, directory, arguments):
 
 
 def main():
-    allotd = path_of_program("ALLOT_ALLOTD_PATH", "daemon/allotd")
-    runner = path_of_program("ALLOT_BENCH_RUNNER_PATH", "bench/allot_bench_runner")
+    runner = os.path.join(os.environ["ALLOT_BINARY_DIR"], "bench", "allot_bench_runner")
     if shutil.which("strace") is None:
         print("skipped: no strace")
         sys.exit(77)
     failures = 0
     with tempfile.TemporaryDirectory(prefix="allot_test.") as directory:
-        daemon = start_daemon(allotd, directory)
+        daemon = allotd.start(os.environ["ALLOT_ALLOTD_PATH"], directory)
         try:
             for allocator in ("allot", "allot-inline"):
                 arguments = ["--allocator", allocator]

@@ -4,6 +4,7 @@ planted fault is noticed; what it cannot do is said with the documented exit sta
 import hashlib
 import json
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -132,6 +133,38 @@ def test_planted_faults_are_noticed(runner, tree):
     check(report["held_bytes"] > 0, "a held block is not noticed")
 
 
+def test_a_failing_audit_is_noticed(runner, tree):
+    with tempfile.NamedTemporaryFile("w", suffix=".sh", delete=False) as script:
+        script.write(f'#!/bin/sh\n[ "$1" = check ] && exit 1\nexec "{ALLOTCTL}" "$@"\n')
+    try:
+        os.chmod(script.name, 0o700)
+        report = runner.report(1, "--no-kill", "--allotctl", script.name, tree)
+    finally:
+        os.unlink(script.name)
+    check("audit does not hold" in report["faults"][0], f"a failing audit: {report['faults']}")
+
+
+def test_a_terminal_shows_a_bar(runner, tree):
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(runner.command("--no-kill", tree), stdout=subprocess.DEVNULL,
+                          stderr=theirs, env={**os.environ, "TMPDIR": runner.scratch}) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:  # how a terminal says that nobody has it open any more
+                break
+            shown += part
+        check(process.wait(timeout=DEADLINE_S) == 0, "a run on a terminal fails")
+    os.close(ours)
+    lines = shown.split(b"\r\x1b[K")
+    for stage in (b"region", b"pipes", b"sha256sum"):
+        bars = [line for line in lines if line.startswith(stage)]
+        check(bars and b"#" * 30 + b"] 100 %" in bars[-1], f"the last bar of {stage}: {bars[-1:]}")
+    check(lines[-1] == b"", f"the bar is not wiped: {lines[-1]}")
+
+
 def test_what_it_cannot_do(runner, tree):
     check(runner.run("--workers", "many", tree).returncode == 2, "wrong usage")
     check(runner.run(f"{tree}/not there").returncode == 3, "a path that does not exist")
@@ -164,9 +197,6 @@ def test_an_interrupt_ends_it(runner, tree):
 
 
 def main():
-    if not (PIPELINE and ALLOTD and ALLOTCTL):
-        print("skipped: not built")
-        sys.exit(77)
     with tempfile.TemporaryDirectory() as tree, tempfile.TemporaryDirectory() as scratch:
         files = make_tree(tree)
         runner = Runner(scratch)
@@ -174,6 +204,8 @@ def main():
         test_kills_of_several_seeds(runner, tree, files)
         test_death_at_each_point(runner, tree, files)
         test_planted_faults_are_noticed(runner, tree)
+        test_a_failing_audit_is_noticed(runner, tree)
+        test_a_terminal_shows_a_bar(runner, tree)
         test_what_it_cannot_do(runner, tree)
         test_a_few_small_things(runner, tree, files)
         test_an_interrupt_ends_it(runner, tree)

@@ -14,8 +14,7 @@ import sys
 
 PUBLIC = ["shared/include/", "client/include/"]
 PLATFORM = ["shared/include/", "shared/platform/"]
-LOCKFREE = PLATFORM + ["shared/lockfree/"]
-REGION = LOCKFREE + ["shared/region/"]
+REGION = PLATFORM + ["shared/region/"]
 SHARED = REGION + ["shared/protocol/"]
 CORE = SHARED + ["daemon/core/"]
 CLIENT = SHARED + ["client/"]
@@ -24,7 +23,6 @@ CLIENT = SHARED + ["client/"]
 LAYERS = [
     ("shared/include/*", ["shared/include/"]),
     ("shared/platform/*", PLATFORM),
-    ("shared/lockfree/*", LOCKFREE),
     ("shared/region/*", REGION),
     ("shared/protocol/*", SHARED),
     ("shared/*", ["shared/include/"]),
@@ -42,11 +40,10 @@ LAYERS = [
 # (pattern of the word, what it is, where it may stand, where it is looked for)
 EVERYWHERE = ["shared/*", "client/*", "daemon/*", "tools/*", "examples/*", "bench/*", "tests/*"]
 WORDS = [
-    (r"\bmemory_order(_|::)seq_cst\b", "a sequentially consistent order", ["shared/lockfree/*"],
-     EVERYWHERE),
-    (r"\batomic_(thread|signal)_fence\b", "a free-standing fence", ["shared/lockfree/*"], EVERYWHERE),
+    (r"\bmemory_order(_|::)seq_cst\b", "a sequentially consistent order", [], EVERYWHERE),
+    (r"\batomic_(thread|signal)_fence\b", "a free-standing fence", [], EVERYWHERE),
     (r"\bstd::atomic(_ref|_flag)?\b", "a bare atomic (use Atomic<T>)",
-     ["shared/lockfree/*", "shared/include/*"], ["shared/*", "client/*", "daemon/*"]),
+     ["shared/include/*"], ["shared/*", "client/*", "daemon/*"]),
     (r"\b(sleep_for|sleep_until|usleep|nanosleep)\s*\(", "a sleep (wait for the event)", [],
      ["shared/*", "client/*", "daemon/*", "tests/*"]),
     (r"\bboost/asio\b|\bboost::asio\b", "Asio outside the daemon's adapters", ["daemon/*", "tests/*"],

@@ -1,44 +1,22 @@
 #!/usr/bin/env python3
-"""Plants one fault at a time in a copy of the daemon's core and checks that some test catches it.
+"""Faults in the daemon's core that its unit and model tests must catch.
 
-usage: planted_faults.py [--keep DIRECTORY] [NAME...]
-
-A test never seen to fail is not a test. Each fault below is a small edit that compiles; the unit and
-model tests of the core are linked against the edited copy and must fail, crash or hang. Nothing in
-the source tree is touched. Prints who caught what; the exit status is 1 if a fault survived or no
-longer applies. Takes some minutes, so it is run by hand after changes of core or tests.
+usage: planted_faults.py [--check] [--keep DIRECTORY] [NAME...]
 """
-import argparse
-import concurrent.futures
-import glob
 import os
-import re
-import subprocess
 import sys
-import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-JOBS = int(os.environ.get("ALLOT_JOBS", os.cpu_count() or 1))
-HANG_S = 300
-
-FLAGS = ["-std=c++20", "-O1", "-D_GLIBCXX_ASSERTIONS", f'-DALLOT_SOURCE_DIR="{ROOT}"',
-         f"-I{ROOT}", f"-I{ROOT}/shared/include"]
-LIBRARIES = ["-lgtest", "-lgmock", "-lgtest_main", "-lpthread"]
-PRODUCT = ["shared/*.cpp", "shared/region/*.cpp", "shared/protocol/*.cpp", "shared/platform/*.cpp",
-           "daemon/core/*.cpp"]
-SUPPORT = [f"tests/support/{name}.cpp" for name in
-           ("seed", "guarded_bytes", "memory_region", "core_region", "core_oracle",
-            "core_simulation", "pure_daemon")]
-UNIT = ["tests/unit/core/*_test.cpp", "tests/unit/protocol/codec_test.cpp",
-        "tests/unit/region/region_view_test.cpp", "tests/unit/region/layout_test.cpp"]
-MODEL = ["tests/model/core_simulation_test.cpp"]
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import fault_planting  # noqa: E402
 
 CORE = "daemon/core/region_core.cpp"
+GRANTS = "daemon/core/region_grants.cpp"
+DIRTY = "daemon/core/dirty_ranges.cpp"
 NAMES = "daemon/core/region_names.cpp"
 RECOVERY = "daemon/core/region_recovery.cpp"
 EXTENTS = "daemon/core/extents.cpp"
 SERVICE = "daemon/core/service.cpp"
-CODEC = "shared/protocol/codec.cpp"
+MESSAGE = "shared/protocol/message.cpp"
 VIEW = "shared/region/region_view.cpp"
 
 # name, file, what stands there (once, spaces do not matter), what is planted
@@ -59,34 +37,35 @@ FAULTS = [
     ("detached_may_ask", CORE,
      "found == sessions_.end() || found->second.state != SessionState::kLive) { return Error(",
      "found == sessions_.end() || found->second.state == SessionState::kDraining) { return Error("),
-    ("quota_off_by_one", CORE, "used > limit || wanted > limit - used",
+    ("quota_off_by_one", GRANTS, "used > limit || wanted > limit - used",
      "used > limit || wanted >= limit - used"),
-    ("uid_quota_ignored", CORE, "if (over(of_uid, limits_.uid_quota_bytes))", "if (false)"),
-    ("floor_ignored", CORE, "wanted > available_bytes - limits_.available_floor_bytes", "false"),
-    ("session_not_refunded", CORE, "found->second.granted_bytes -= bytes;", ""),
-    ("uid_not_refunded", CORE, "of_uid -= bytes;", ""),
-    ("words_not_invalidated", CORE, "for (std::uint32_t word = 0; word < plan.words; ++word)",
+    ("uid_quota_ignored", GRANTS, "if (over(of_uid, limits_.uid_quota_bytes))", "if (false)"),
+    ("floor_ignored", GRANTS, "committed > available_bytes - limits_.available_floor_bytes",
+     "false"),
+    ("session_not_refunded", GRANTS, "found->second.granted_bytes -= bytes;", ""),
+    ("uid_not_refunded", GRANTS, "of_uid -= bytes;", ""),
+    ("words_not_invalidated", GRANTS, "for (std::uint32_t word = 0; word < plan.words; ++word)",
      "for (std::uint32_t word = 1; word < plan.words; ++word)"),
-    ("carve_not_invalidated", CORE,
+    ("carve_not_invalidated", GRANTS,
      "view_.span_ledger(extent->first()).carve.store_relaxed(0);", ""),
-    ("grant_stays_dirty", CORE,
-     "mark_clean(*first, static_cast<std::uint32_t>(total));", ""),
-    ("clean_cuts_too_much", CORE, "if (dirty_end > end)", "if (false)"),
-    ("high_water_falls", CORE, "high_water_ = std::max(high_water_, plan.high_water_granules);",
+    ("grant_stays_dirty", GRANTS,
+     "dirty_.remove(*first, static_cast<std::uint32_t>(total));", ""),
+    ("clean_cuts_too_much", DIRTY, "if (dirty_end > end)", "if (false)"),
+    ("high_water_falls", GRANTS, "high_water_ = std::max(high_water_, plan.high_water_granules);",
      "high_water_ = plan.high_water_granules;"),
-    ("live_span_returned", CORE, "if (holds_live_block(*extent)) {", "if (false) {"),
-    ("strangers_span_returned", CORE, "extent->info.session != session ||", ""),
-    ("interior_descriptors_stay", CORE,
+    ("live_span_returned", GRANTS, "if (holds_live_block(*extent)) {", "if (false) {"),
+    ("strangers_span_returned", GRANTS, "extent->info.session != session ||", ""),
+    ("interior_descriptors_stay", GRANTS,
      "for (std::uint32_t i = 1; i < extent.granules(); ++i) { view_.descriptor(extent.first() + i)"
      ".store_relaxed(0);",
      "for (std::uint32_t i = 1; i < 1; ++i) { view_.descriptor(extent.first() + i)"
      ".store_relaxed(0);"),
     ("failed_heap_kept", CORE, "if (committed) return;", "return;"),
-    ("punch_at_once", CORE, "mark_dirty(first, extent.granules(), now_unix_ns);",
-     "mark_dirty(first, extent.granules(), 0);"),
-    ("taken_outlives_its_span", CORE, "taken_.erase(first); mark_dirty", "mark_dirty"),
-    ("noted_outlives_its_span", CORE, "freed_large_.erase(first);", ""),
-    ("orphan_outlives_its_span", CORE, "orphans_.erase(first);", ""),
+    ("punch_at_once", GRANTS, "dirty_.add(first, extent.granules(), now_ns);",
+     "dirty_.add(first, extent.granules(), 0);"),
+    ("taken_outlives_its_span", GRANTS, "taken_.erase(first); dirty_", "dirty_"),
+    ("noted_outlives_its_span", GRANTS, "freed_large_.erase(first);", ""),
+    ("orphan_outlives_its_span", GRANTS, "orphans_.erase(first);", ""),
     # recovery
     ("no_new_generation", RECOVERY, "OwnWord::after_free(word, OwnWord::kFreed)",
      "OwnWord::make(OwnWord::kFreed, word)"),
@@ -109,9 +88,9 @@ FAULTS = [
      "view_.session(id).state.store_release(static_cast<std::uint32_t>(SessionState::kAbsent));",
      ""),
     ("heap_stays", RECOVERY, "view_.heap(it->first).session.store_release(0);", ""),
-    ("pins_survive_death", RECOVERY, "drop_pins(id, now_unix_ns);", ""),
-    ("large_not_noted", RECOVERY, "freed_large_.try_emplace(extent->first(), now_unix_ns);", ""),
-    ("large_taken_at_once", RECOVERY, "if (now_unix_ns < it->second + delay_ns)", "if (false)"),
+    ("pins_survive_death", RECOVERY, "drop_pins(id, now_ns);", ""),
+    ("large_not_noted", RECOVERY, "freed_large_.try_emplace(extent->first(), now_ns);", ""),
+    ("large_taken_at_once", RECOVERY, "if (now_ns < it->second + delay_ns)", "if (false)"),
     ("small_block_taken", RECOVERY,
      "if (view_.span_ledger(extent.first()).carve.load_acquire() != region::CarveWord::kLarge) "
      "return;", ""),
@@ -135,8 +114,8 @@ FAULTS = [
     ("hidden_names_uncounted", NAMES, "names_.size() + hidden_.size() >=", "names_.size() >="),
     ("pinned_block_freed", NAMES, "if (record.pins.empty()) {", "if (true) {"),
     ("kept_block_without_hint", NAMES,
-     "view_.span_ledger(block.span.first).hint.store_release(1);", ""),
-    ("kept_block_not_noted", NAMES, "note_freed(block.span.first, now_unix_ns);", ""),
+     "view_.span_ledger(first).hint.store_release(1);", ""),
+    ("kept_block_not_noted", NAMES, "note_freed(first, now_ns);", ""),
     # service
     ("second_session", SERVICE, "if (connection.region != nullptr) { return Error(Errc::kSecondHello",
      "if (false) { return Error(Errc::kSecondHello"),
@@ -155,12 +134,12 @@ FAULTS = [
     ("failed_commit_leaks", SERVICE,
      "if (pending.grant) pending.region->abandon_grant(*pending.grant);", ""),
     ("burst_without_end", SERVICE, "connection.tokens -= 1;", ""),
-    # codec and view
-    ("reserved_not_checked", CODEC,
+    # messages and view
+    ("reserved_not_checked", MESSAGE,
      "if (header.reserved != 0) return bad(\"reserved header bytes are not zero\");", ""),
-    ("unused_not_checked", CODEC, "return b != std::byte{0};", "return b == std::byte{0} && false;"),
-    ("text_end_not_checked", CODEC, "if (!texts_are_terminated(body)) {", "if (false) {"),
-    ("length_not_checked", CODEC, "if (bytes.size() != kMessageBytes) {",
+    ("unused_not_checked", MESSAGE, "return b != std::byte{0};", "return b == std::byte{0} && false;"),
+    ("text_end_not_checked", MESSAGE, "if (!texts_are_terminated(body)) {", "if (false) {"),
+    ("length_not_checked", MESSAGE, "if (bytes.size() != kMessageBytes) {",
      "if (bytes.size() < sizeof(Header)) {"),
     ("head_before_the_region", VIEW, "if (found.granules > granule) return std::nullopt;", ""),
     ("span_beyond_the_window", VIEW, "|| found.granules > limit - first", ""),
@@ -169,99 +148,17 @@ FAULTS = [
     ("bin_out_of_range", VIEW, "if (bin >= kClassCount) break;", ""),
 ]
 
-
-def sources(patterns):
-    found = []
-    for pattern in patterns:
-        found += sorted(glob.glob(os.path.join(ROOT, pattern)))
-    return found
-
-
-def compile_one(source, out, original=None):
-    """Compiles `source`; `original` is the path it stands for, whose directory it may include from."""
-    name = os.path.relpath(original or source, ROOT).replace("/", "_") + ".o"
-    target = os.path.join(out, name)
-    subprocess.run(["g++", *FLAGS, "-c", source, "-o", target], check=True)
-    return target
-
-
-def link(objects, target):
-    subprocess.run(["g++", *objects, *LIBRARIES, "-o", target], check=True)
-
-
-def verdict(program):
-    """Nothing if all tests pass; else the names of those that failed, or how the program ended."""
-    try:
-        done = subprocess.run([program, "--gtest_brief=1"], capture_output=True, text=True,
-                              timeout=HANG_S, check=False, env={"PATH": "/usr/bin:/bin"})
-    except subprocess.TimeoutExpired:
-        return ["a hang"]
-    if done.returncode == 0:
-        return []
-    failed = re.findall(r"^\[  FAILED  \] (\S+)(?:, where.*)? \(\d+ ms\)$", done.stdout, re.M)
-    how = f"a crash ({done.returncode})" if done.returncode < 0 else "an exit"
-    return failed or [how]
-
-
-def plant(text, old, new):
-    pattern = r"\s*".join(re.escape(token) for token in re.findall(r"\w+|\S", old))
-    found = list(re.finditer(pattern, text))
-    if len(found) != 1:
-        return None
-    return text[:found[0].start()] + new + text[found[0].end():]
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--keep", help="where to build; kept, so that tests are compiled once")
-    parser.add_argument("names", nargs="*", help="faults to plant; all by default")
-    arguments = parser.parse_args()
-    faults = [fault for fault in FAULTS if not arguments.names or fault[0] in arguments.names]
-    scratch = None if arguments.keep else tempfile.TemporaryDirectory()
-    out = arguments.keep or scratch.name
-    os.makedirs(out, exist_ok=True)
-
-    def build(paths):
-        with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-            return list(pool.map(lambda path: compile_one(path, out), paths))
-
-    product = {path: build([path])[0] for path in sources(PRODUCT)}
-    support = build(sources(SUPPORT))
-    programs = [(os.path.join(out, "unit"), build(sources(UNIT))),
-                (os.path.join(out, "model"), build(sources(MODEL)))]
-
-    def run(objects):
-        caught = []
-        for program, tests in programs:
-            link([*tests, *support, *objects], program)
-            caught += verdict(program)
-        return caught
-
-    sound = run(product.values())
-    if sound:
-        print("the tests fail without any fault:", ", ".join(sound))
-        return 1
-    survivors = []
-    for name, file, old, new in faults:
-        path = os.path.join(ROOT, file)
-        with open(path, encoding="utf-8") as source:
-            text = plant(source.read(), old, new)
-        if text is None:
-            print(f"{name}: does not apply to {file}", flush=True)
-            survivors.append(name)
-            continue
-        planted = os.path.join(out, "planted.cpp")
-        with open(planted, "w", encoding="utf-8") as file_out:
-            file_out.write(text)
-        faulty = compile_one(planted, out, original=os.path.join(ROOT, "planted_" + name))
-        caught = run([faulty if one == path else built for one, built in product.items()])
-        print(f"{name}: {', '.join(caught[:4]) if caught else 'SURVIVED'}"
-              f"{f' and {len(caught) - 4} more' if len(caught) > 4 else ''}", flush=True)
-        if not caught:
-            survivors.append(name)
-    print(f"{len(faults) - len(survivors)} of {len(faults)} faults were caught")
-    return 1 if survivors else 0
-
+SUITE = fault_planting.Suite(
+    product=["shared/*.cpp", "shared/region/*.cpp", "shared/protocol/*.cpp",
+             "shared/platform/*.cpp", "daemon/core/*.cpp"],
+    support=["tests/support/seed.cpp", "tests/support/guarded_bytes.cpp",
+             "tests/support/memory_region.cpp", "tests/support/core_*.cpp",
+             "tests/support/pure_daemon.cpp"],
+    programs={"unit": ["tests/unit/daemon/core/*_test.cpp", "tests/unit/protocol/message_test.cpp",
+                       "tests/unit/region/region_view_test.cpp",
+                       "tests/unit/region/layout_test.cpp"],
+              "model": ["tests/model/core_simulation_test.cpp"]},
+    faults=[fault_planting.Fault(*one) for one in FAULTS])
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fault_planting.main(SUITE))

@@ -144,7 +144,9 @@ TEST_F(Allotctl, SpansAreListedToTheLimit) {
 TEST_F(Allotctl, SpansAreCollectedFromManyPages) {
   RawSession session(daemon_.client_socket());
   constexpr std::uint32_t kSpans = 12'000;  // more than one answer holds
-  session.grant(1, kSpans).as<protocol::Granted>();
+  for (std::uint32_t granted = 0; granted < kSpans; granted += 240) {
+    session.grant(1, 240).as<protocol::Granted>();
+  }
   const json::object answer = json_of({"spans", "--limit", "0", "--region", "default"});
   const json::object& region = answer.at("regions").as_array().at(0).as_object();
   const json::array& spans = region.at("spans").as_array();

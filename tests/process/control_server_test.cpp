@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "daemon/control_requests.hpp"
 #include "shared/platform/seqpacket.hpp"
 #include "tests/support/daemon_process.hpp"
 
@@ -25,6 +26,7 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
+constexpr std::size_t kLongestLineBytes = daemon::kMaxControlLineBytes;
 const std::string kStats = R"({"request":"stats"})";
 
 class LineClient {
@@ -113,6 +115,16 @@ TEST(ControlServer, RefusesALineWithoutEnd) {
   EXPECT_THAT(*next.line(), StartsWith(R"({"ok":true)"));
 }
 
+TEST(ControlServer, TakesTheLongestLineAndEndsAtALongerOne) {
+  const DaemonProcess daemon(ALLOT_ALLOTD_PATH);
+  LineClient client(daemon.control_socket());
+  const std::string longest = kStats + std::string(kLongestLineBytes - kStats.size(), ' ');
+  ASSERT_TRUE(client.send(longest + "\n" + longest + " \n" + kStats + "\n"));
+  EXPECT_THAT(*client.line(), StartsWith(R"({"ok":true)"));
+  EXPECT_THAT(*client.line(), HasSubstr("bad_message"));
+  EXPECT_EQ(client.line(), std::nullopt);
+}
+
 TEST(ControlServer, DropsAPeerThatTakesTooLongForALine) {
   const DaemonProcess daemon(ALLOT_ALLOTD_PATH, {.config = "control_deadline_ms = 50\n"});
   LineClient slow(daemon.control_socket());
@@ -154,6 +166,30 @@ TEST(ControlServer, HasAMostNumberOfConnections) {
   LineClient fourth(daemon.control_socket());
   ASSERT_TRUE(fourth.send(kStats + "\n"));
   EXPECT_THAT(*fourth.line(), StartsWith(R"({"ok":true)"));
+}
+
+TEST(ControlServer, OrdinaryUsersLeaveHalfOfTheConnectionsToAdministrators) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  const DaemonProcess daemon(ALLOT_ALLOTD_PATH, {.config = "max_control_connections = 3\n"});
+  const auto runtime_dir = daemon.control_socket().parent_path();
+  for (const auto& directory : {runtime_dir.parent_path(), runtime_dir}) {
+    std::filesystem::permissions(directory, std::filesystem::perms::group_exec,
+                                 std::filesystem::perm_options::add);
+  }
+  std::vector<std::unique_ptr<LineClient>> clients;
+  const auto is_served = [&] {
+    clients.push_back(std::make_unique<LineClient>(daemon.control_socket()));
+    return clients.back()->send(kStats + "\n") && clients.back()->line().has_value();
+  };
+  ASSERT_EQ(::seteuid(12'345), 0);  // and still of root's group, which may use the socket
+  const bool first = is_served();
+  const bool second = is_served();
+  const bool third = is_served();
+  ASSERT_EQ(::seteuid(0), 0);
+  EXPECT_TRUE(first && second);
+  EXPECT_FALSE(third);
+  EXPECT_TRUE(is_served()) << "the administrator";
+  EXPECT_FALSE(is_served()) << "no more at all";
 }
 
 }  // namespace

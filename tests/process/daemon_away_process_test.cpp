@@ -22,17 +22,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
-class DaemonAway : public test::DaemonWithDeadline {
- protected:
-  /// Waits until the daemon has caught up with all that `session` asked while it was stopped.
-  static void resume(test::DaemonProcess& daemon, Session& session) {
-    daemon.signal(SIGCONT);
-    const auto begun = Clock::now();
-    while (session.find("nothing").error() == Errc::kDeadline) {
-      ASSERT_LT(Clock::now() - begun, test::kPatience);
-    }
-  }
-};
+
+class DaemonAway : public test::DaemonWithDeadline {};
 
 TEST_F(DaemonAway, AStoppedDaemonStopsNobodyForLong) {
   Session session = connect();
@@ -65,7 +56,7 @@ TEST_F(DaemonAway, AStoppedDaemonStopsNobodyForLong) {
   EXPECT_EQ(session.free(kept), Errc::kOk);
   oracle.check();
 
-  resume(daemon(), session);
+  resume(session);
   for (int i = 0; i < 3000; ++i) (void)oracle.allocate(64);
   oracle.check();
   oracle.free_all();
@@ -85,7 +76,7 @@ TEST_F(DaemonAway, AGrantThatComesTooLateIsUsedOrGivenBack) {
   EXPECT_EQ(Session::last_error().errc(), Errc::kDeadline);
   EXPECT_EQ(session.allocate(4000), nullptr);
   EXPECT_EQ(session.allocate(2 * kMiB), nullptr);
-  resume(daemon(), session);
+  resume(session);
   const auto before = check();
   EXPECT_TRUE(before.is_clean) << before.text;
   EXPECT_GE(before.granted_bytes, 2 * kMiB) << "the daemon did grant them";
@@ -115,7 +106,7 @@ TEST_F(DaemonAway, ThreadsDoNotWaitForEachOthersDeadlines) {
     if (Clock::now() - start > 3 * kDeadline) ++late;
   });
   EXPECT_EQ(late.load(), 0) << "of " << kThreads << " threads";
-  resume(daemon(), session);
+  resume(session);
 }
 
 TEST_F(DaemonAway, AThreadWithoutAHeapFreesWithoutTheDaemon) {
@@ -129,7 +120,7 @@ TEST_F(DaemonAway, AThreadWithoutAHeapFreesWithoutTheDaemon) {
     for (void* const block : blocks) EXPECT_EQ(session.free(block), Errc::kOk);
   });
   EXPECT_LT(Clock::now() - start, 3 * kDeadline) << "a deadline at most, not one for each block";
-  resume(daemon(), session);
+  resume(session);
   const auto found = check();
   EXPECT_TRUE(found.is_clean) << found.text;
   EXPECT_EQ(found.live_blocks, 0U);
@@ -137,14 +128,14 @@ TEST_F(DaemonAway, AThreadWithoutAHeapFreesWithoutTheDaemon) {
 
 // A queue full of unread messages is not a dead daemon.
 TEST_F(DaemonAway, ManyCallsToAStoppedDaemonAreAllLate) {
-  Session session = connect(milliseconds(1));
+  Session session = connect_hastily(options());
   EXPECT_EQ(session.free(session.allocate(64)), Errc::kOk);
   daemon().signal(SIGSTOP);
   for (int i = 0; i < 2000; ++i) {
     const auto found = session.find("nothing");
     ASSERT_EQ(found.error().errc(), Errc::kDeadline) << i << ": " << found.error().message();
   }
-  resume(daemon(), session);
+  resume(session);
 }
 
 TEST_F(DaemonAway, ADeadDaemonsClientsGoOnWithWhatTheyHave) {

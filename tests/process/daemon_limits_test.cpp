@@ -113,6 +113,7 @@ TEST(DaemonLimits, ConnectionsAreCountedInAll) {
   const RawSession first(daemon.client_socket());
   RawClient second(daemon.client_socket());
   EXPECT_THAT(second.receive()->describe(), HasSubstr("max_connections = 1"));
+  EXPECT_THAT(daemon.log(), HasSubstr("refused pid"));
 }
 
 TEST(DaemonLimits, SilentConnectionIsDroppedButAWatchMayWait) {
@@ -156,7 +157,7 @@ TEST(DaemonLimits, PeerThatNeverReadsIsDropped) {
     if (!sent) (void)watcher.client.send({9, protocol::FreedElsewhere{0}});
   }
   EXPECT_EQ(watcher.client.receive()->as<protocol::PeerGone>().session, deaf.welcome.session);
-  EXPECT_THAT(daemon.log(), HasSubstr("does not read its messages"));
+  EXPECT_THAT(daemon.log(), HasSubstr("buffer space available: it does not read its messages"));
   EXPECT_NO_THROW(watcher.grant(1).as<protocol::Granted>());
 }
 

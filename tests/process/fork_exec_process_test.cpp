@@ -188,10 +188,11 @@ ALLOT_TEST_ROLE(forks_embedded) {
   const Handle handle = session.handle_of(block).value();
   in_child([&] {
     require_forked(session, block, handle);
-    owned.reset();
-    // The destructors of everything that was inherited do nothing.
-    Session last = std::move(session);
-    { const Session gone = std::move(last); }
+    require_error(region.connect(), Errc::kForked, "connect");
+    require(region.audit().granted_bytes == 0, "audit");
+    // The destructors of everything that was inherited do nothing, down to the last handle.
+    { const Owned<int> dropped = std::move(owned); }
+    { const Session last = std::move(session); }
     { const EmbeddedRegion gone = std::move(region); }
   });
   require(*owned == 5, "the parent's object");

@@ -21,6 +21,7 @@ namespace allot::test {
 namespace {
 
 using region::SessionState;
+using testing::HasSubstr;
 
 const char* const kConfig =
     "[[region]]\n"
@@ -223,6 +224,7 @@ TEST(SessionDeath, SealingTheSealsIsNoWayToStay) {
   watcher.client.request(child.watch_request()).as<protocol::Done>();
   ask_until(watcher.client, "the daemon noticed",
             [&] { return daemon.log().find("it sealed its presence file") != std::string::npos; });
+  EXPECT_THAT(daemon.log(), HasSubstr("noted pid " + std::to_string(child.process().pid())));
   EXPECT_FALSE(watcher.client.has_message());
   child.process().kill();
   expect_gone(watcher, child.report());

@@ -30,7 +30,7 @@ AuditedRegion::AuditedRegion() {
   allocate(large, 0, a);
   allocate(orphan, 7, b, OwnWord::kExposed);
   allocate(medium, 5, a, OwnWord::kExposed | OwnWord::kOffered);
-  EXPECT_TRUE(region->publish(a, "frame", region.handle(medium, 5), region.now_unix_ns));
+  EXPECT_TRUE(region->publish(a, "frame", region.handle(medium, 5), region.now_ns));
   // Freed by b, not yet collected by a.
   allocate(medium, 6, a);
   release(medium, 6, b);

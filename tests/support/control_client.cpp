@@ -100,6 +100,7 @@ RegionStats stats_of_region(const std::filesystem::path& control_socket, std::st
   out.names = number(found, "names");
   out.hidden_names = number(found, "hidden_names");
   out.granted_bytes = number(found, "granted_bytes");
+  out.data_bytes = number(found.at("committed").as_object(), "data_bytes");
   out.recoveries = number(found, "recoveries");
   out.grants = number(found, "grants");
   return out;

@@ -38,6 +38,7 @@ struct RegionStats {
   std::uint64_t names = 0;
   std::uint64_t hidden_names = 0;
   std::uint64_t granted_bytes = 0;
+  std::uint64_t data_bytes = 0;  // committed in the data file
   std::uint64_t recoveries = 0;
   std::uint64_t grants = 0;
 };

@@ -67,20 +67,25 @@ class ControlFixture : public testing::Test {
 
   Handle own(std::uint32_t index, std::uint32_t flags = 0) {
     memory_.view().word(span_, index).store_release(test::owned_word(session_, 9, flags));
-    return Handle::make(test::kRegionTag, span_ * region::kGranuleBytes + std::uint64_t{index} * 1024, 9);
+    return Handle::make(test::kRegionTag,
+                        span_ * region::kGranuleBytes + std::uint64_t{index} * 1024, 9);
   }
 
   ControlContext context() {
-    ControlContext out;
-    out.service = &service_;
-    out.status = [] { return ServerStatus{7, 3, 2, "/run/allot"}; };
-    out.committed_bytes = [](const core::RegionCore&, core::RegionFile file) {
-      return std::uint64_t{1000} << static_cast<unsigned>(file);
+    return {
+        .service = &service_,
+        .status =
+            [] {
+              return ServerStatus{7, 3, 2, "/run/allot"};
+            },
+        .committed_bytes =
+            [](const core::RegionCore&, core::RegionFile file) {
+              return std::uint64_t{1000} << static_cast<unsigned>(file);
+            },
+        .window_granules = [](const core::RegionCore&) { return kControlGranules; },
+        .heap_window = [](const core::RegionCore&) { return 0U; },
+        .changed = [this] { ++changes_; },
     };
-    out.window_granules = [](const core::RegionCore&) { return kControlGranules; };
-    out.heap_window = [](const core::RegionCore&) { return 0U; };
-    out.changed = [this] { ++changes_; };
-    return out;
   }
 
   // The answer's line; fails the test if it takes more than `max_steps` or is not one line.

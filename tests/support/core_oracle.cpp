@@ -116,36 +116,36 @@ void CoreOracle::finish(const core::GrantPlan& plan, bool visible) {
   }
 }
 
-void CoreOracle::free_span(std::uint32_t first, std::uint64_t since_unix_ns) {
+void CoreOracle::free_span(std::uint32_t first, std::uint64_t since_ns) {
   const Span span = spans_.at(first);
   EXPECT_TRUE(span.pending || !holds_live_block(first)) << "live blocks at granule " << first;
   for (std::uint32_t granule = first; granule < first + span.granules; ++granule) {
     used_[granule] = false;
-    dirty_since_[granule] = since_unix_ns;
+    dirty_since_[granule] = since_ns;
   }
   spans_.erase(first);
   noted_.erase(first);
 }
 
-void CoreOracle::note_freed(std::uint32_t first, std::uint64_t now_unix_ns) {
+void CoreOracle::note_freed(std::uint32_t first, std::uint64_t now_ns) {
   const auto found = spans_.find(first);
   if (found == spans_.end() || found->second.pending) return;
   if (found->second.session == 0) {
-    if (!holds_live_block(first)) free_span(first, now_unix_ns);
+    if (!holds_live_block(first)) free_span(first, now_ns);
   } else if (is_large(first)) {
-    noted_.try_emplace(first, now_unix_ns);
+    noted_.try_emplace(first, now_ns);
   }
 }
 
-void CoreOracle::sweep(std::uint64_t now_unix_ns) {
+void CoreOracle::sweep(std::uint64_t now_ns) {
   std::vector<std::uint32_t> empty;
   for (const auto& [first, span] : spans_) {
     if (span.session == 0 && !holds_live_block(first)) empty.push_back(first);
   }
-  for (const std::uint32_t first : empty) free_span(first, now_unix_ns);
+  for (const std::uint32_t first : empty) free_span(first, now_ns);
   const std::uint64_t delay_ns = limits_.large_reclaim_delay_ms * 1'000'000;
   for (auto it = noted_.begin(); it != noted_.end();) {
-    if (now_unix_ns < it->second + delay_ns) {
+    if (now_ns < it->second + delay_ns) {
       ++it;
       continue;
     }
@@ -157,7 +157,16 @@ void CoreOracle::sweep(std::uint64_t now_unix_ns) {
   }
 }
 
-void CoreOracle::punch(const std::vector<core::FileRange>& ranges, std::uint64_t now_unix_ns) {
+void CoreOracle::accept_taken_large(const region::RegionView& view) {
+  for (const auto& [first, span] : spans_) {
+    if (span.pending || span.session == 0 || !is_large(first)) continue;
+    std::uint32_t& word = words_[at({first, 0})];
+    const std::uint32_t taken = (kTaken << 20) + generation_of(word);
+    if (owner_of(word) == kFreed && view.word(first, 0).load_acquire() == taken) word = taken;
+  }
+}
+
+void CoreOracle::punch(const std::vector<core::FileRange>& ranges, std::uint64_t now_ns) {
   ASSERT_FALSE(ranges.empty());
   ASSERT_EQ(ranges[0].file, core::RegionFile::kData);
   const std::uint64_t first = ranges[0].offset_bytes / kGranuleBytes;
@@ -176,7 +185,7 @@ void CoreOracle::punch(const std::vector<core::FileRange>& ranges, std::uint64_t
   for (std::uint64_t granule = first; granule < end; ++granule) {
     EXPECT_FALSE(used_[granule]) << "punches granule " << granule << ", which is granted";
     EXPECT_NE(dirty_since_[granule], kClean) << "granule " << granule << " is clean already";
-    EXPECT_GE(now_unix_ns, dirty_since_[granule] + limits_.punch_delay_ms * 1'000'000);
+    EXPECT_GE(now_ns, dirty_since_[granule] + limits_.punch_delay_ms * 1'000'000);
     dirty_since_[granule] = kClean;
     std::fill_n(words_.begin() + static_cast<std::ptrdiff_t>(granule) * region::kWordsPerGranule,
                 region::kWordsPerGranule, 0);
@@ -190,33 +199,33 @@ void CoreOracle::punch(const std::vector<core::FileRange>& ranges, std::uint64_t
 
 // --- names ---
 
-void CoreOracle::free_kept(const Name& name, std::uint64_t now_unix_ns) {
+void CoreOracle::free_kept(const Name& name, std::uint64_t now_ns) {
   std::uint32_t& word = words_[at(name.block)];
   EXPECT_EQ(owner_of(word), kKept);
   word = freed_word(word);
   ++reclaimed_blocks_;
-  note_freed(name.block.first, now_unix_ns);
+  note_freed(name.block.first, now_ns);
 }
 
-void CoreOracle::hide(const std::string& name, std::uint64_t now_unix_ns) {
+void CoreOracle::hide(const std::string& name, std::uint64_t now_ns) {
   const auto found = names_.find(name);
   const Name record = found->second;
   names_.erase(found);
   if (record.pins.empty()) {
-    free_kept(record, now_unix_ns);
+    free_kept(record, now_ns);
   } else {
     hidden_.push_back(record);
   }
 }
 
-bool CoreOracle::unpin(Handle handle, std::uint32_t session, std::uint64_t now_unix_ns) {
+bool CoreOracle::unpin(Handle handle, std::uint32_t session, std::uint64_t now_ns) {
   for (auto& [name, record] : names_) {
     if (record.handle == handle && record.pins.erase(session) == 1) return false;
   }
   for (auto it = hidden_.begin(); it != hidden_.end(); ++it) {
     if (it->handle != handle || it->pins.erase(session) == 0) continue;
     if (!it->pins.empty()) return false;
-    free_kept(*it, now_unix_ns);
+    free_kept(*it, now_ns);
     hidden_.erase(it);
     return true;
   }
@@ -224,7 +233,7 @@ bool CoreOracle::unpin(Handle handle, std::uint32_t session, std::uint64_t now_u
   return false;
 }
 
-void CoreOracle::drop_pins(std::uint32_t session, std::uint64_t now_unix_ns) {
+void CoreOracle::drop_pins(std::uint32_t session, std::uint64_t now_ns) {
   std::vector<Handle> pinned;
   for (const auto& [name, record] : names_) {
     if (record.pins.contains(session)) pinned.push_back(record.handle);
@@ -232,7 +241,7 @@ void CoreOracle::drop_pins(std::uint32_t session, std::uint64_t now_unix_ns) {
   for (const Name& record : hidden_) {
     if (record.pins.contains(session)) pinned.push_back(record.handle);
   }
-  for (const Handle handle : pinned) (void)unpin(handle, session, now_unix_ns);
+  for (const Handle handle : pinned) (void)unpin(handle, session, now_ns);
 }
 
 // --- recovery ---
@@ -249,7 +258,7 @@ bool CoreOracle::names_session(std::uint32_t session) const {
 
 // Words of draining sessions may have been freed. Returns the spans where that happened.
 std::set<std::uint32_t> CoreOracle::accept_recovered_words(const region::RegionView& view,
-                                                           std::uint64_t now_unix_ns) {
+                                                           std::uint64_t now_ns) {
   std::set<std::uint32_t> touched;
   for (const auto& [first, span] : spans_) {
     if (span.pending) continue;
@@ -264,13 +273,13 @@ std::set<std::uint32_t> CoreOracle::accept_recovered_words(const region::RegionV
     }
   }
   for (const std::uint32_t first : touched) {
-    if (spans_.at(first).session != 0 && is_large(first)) noted_.try_emplace(first, now_unix_ns);
+    if (spans_.at(first).session != 0 && is_large(first)) noted_.try_emplace(first, now_ns);
   }
   return touched;
 }
 
 // Spans of draining sessions may have become free or orphans, orphans may have become free.
-void CoreOracle::accept_recovered_spans(core::RegionCore& core, std::uint64_t now_unix_ns) {
+void CoreOracle::accept_recovered_spans(core::RegionCore& core, std::uint64_t now_ns) {
   std::vector<std::uint32_t> freed;
   for (auto& [first, span] : spans_) {
     const core::Extent* const extent = core.extents().find(first);
@@ -281,20 +290,20 @@ void CoreOracle::accept_recovered_spans(core::RegionCore& core, std::uint64_t no
       span.session = 0;
     }
   }
-  for (const std::uint32_t first : freed) free_span(first, now_unix_ns);
+  for (const std::uint32_t first : freed) free_span(first, now_ns);
 }
 
 void CoreOracle::after_recovery(core::RegionCore& core, const std::vector<std::uint32_t>& ended,
-                                std::uint64_t now_unix_ns) {
+                                std::uint64_t now_ns) {
   if (std::none_of(sessions_.begin(), sessions_.end(),
                    [&](const auto& entry) { return is_draining(entry.first); })) {
     EXPECT_TRUE(ended.empty());
     return;
   }
-  const std::set<std::uint32_t> touched = accept_recovered_words(core.view(), now_unix_ns);
-  for (const std::uint32_t session : ended) drop_pins(session, now_unix_ns);
-  accept_recovered_spans(core, now_unix_ns);
-  if (!ended.empty()) sweep(now_unix_ns);
+  const std::set<std::uint32_t> touched = accept_recovered_words(core.view(), now_ns);
+  for (const std::uint32_t session : ended) drop_pins(session, now_ns);
+  accept_recovered_spans(core, now_ns);
+  if (!ended.empty()) sweep(now_ns);
   for (const std::uint32_t first : touched) {
     const auto span = spans_.find(first);
     if (span == spans_.end() || span->second.session == 0) continue;

@@ -67,19 +67,21 @@ class CoreOracle {
                                                const protocol::GrantRequest& request) const;
   void plan(const core::GrantPlan& plan);
   void finish(const core::GrantPlan& plan, bool visible);
-  void free_span(std::uint32_t first, std::uint64_t since_unix_ns);
+  void free_span(std::uint32_t first, std::uint64_t since_ns);
   /// The daemon hears that a block of the span was freed.
-  void note_freed(std::uint32_t first, std::uint64_t now_unix_ns);
-  void sweep(std::uint64_t now_unix_ns);
+  void note_freed(std::uint32_t first, std::uint64_t now_ns);
+  void sweep(std::uint64_t now_ns);
+  /// The core may also have taken freed large blocks that it found by their hints.
+  void accept_taken_large(const region::RegionView& view);
   /// The daemon punches these; fails the test if it may not.
-  void punch(const std::vector<core::FileRange>& ranges, std::uint64_t now_unix_ns);
+  void punch(const std::vector<core::FileRange>& ranges, std::uint64_t now_ns);
 
   // Names.
   std::map<std::string, Name>& names() { return names_; }
   [[nodiscard]] const std::vector<Name>& hidden() const { return hidden_; }
-  void hide(const std::string& name, std::uint64_t now_unix_ns);
+  void hide(const std::string& name, std::uint64_t now_ns);
   /// True if that was the last pin of a hidden name: its block is freed.
-  bool unpin(Handle handle, std::uint32_t session, std::uint64_t now_unix_ns);
+  bool unpin(Handle handle, std::uint32_t session, std::uint64_t now_ns);
 
   // Sessions.
   std::map<std::uint32_t, Session>& sessions() { return sessions_; }
@@ -87,7 +89,7 @@ class CoreOracle {
   [[nodiscard]] bool names_session(std::uint32_t session) const;
   /// A slice of recovery ran, and ended these sessions.
   void after_recovery(core::RegionCore& core, const std::vector<std::uint32_t>& ended,
-                      std::uint64_t now_unix_ns);
+                      std::uint64_t now_ns);
 
   /// Fails the test where the core or the shared memory differ from what they must be.
   void compare(core::RegionCore& core) const;
@@ -99,11 +101,11 @@ class CoreOracle {
   [[nodiscard]] bool is_draining(std::uint32_t session) const;
   [[nodiscard]] bool has_free_run(std::uint64_t granules, std::uint32_t align) const;
   [[nodiscard]] bool is_large(std::uint32_t first) const;
-  void free_kept(const Name& name, std::uint64_t now_unix_ns);
-  void drop_pins(std::uint32_t session, std::uint64_t now_unix_ns);
+  void free_kept(const Name& name, std::uint64_t now_ns);
+  void drop_pins(std::uint32_t session, std::uint64_t now_ns);
   std::set<std::uint32_t> accept_recovered_words(const region::RegionView& view,
-                                                 std::uint64_t now_unix_ns);
-  void accept_recovered_spans(core::RegionCore& core, std::uint64_t now_unix_ns);
+                                                 std::uint64_t now_ns);
+  void accept_recovered_spans(core::RegionCore& core, std::uint64_t now_ns);
 
   void compare_spans(core::RegionCore& core) const;
   void compare_words(const core::RegionCore& core) const;

@@ -142,7 +142,7 @@ void CoreOracle::compare_sums(const core::RegionCore& core) const {
     if (dirty_since_[granule] != kClean) ++dirty;
     EXPECT_FALSE(used_[granule] && dirty_since_[granule] != kClean) << granule;
   }
-  EXPECT_EQ(core.totals().dirty_bytes, dirty * kGranuleBytes);
+  EXPECT_EQ(core.dirty_bytes(), dirty * kGranuleBytes);
 }
 
 void CoreOracle::compare_names(const core::RegionCore& core) const {

@@ -10,7 +10,7 @@ CoreRegion::CoreRegion(std::uint64_t granules, const core::Limits& limits)
     : memory_(granules), core_(memory_.view(), "test", kRegionTag, limits, 1) {}
 
 std::uint32_t CoreRegion::open_session(uid_t uid) {
-  const auto ticket = core_.open_session({4711, uid, 100}, "test", now_unix_ns);
+  const auto ticket = core_.open_session({4711, uid, 100}, "test", now_ns);
   EXPECT_TRUE(ticket) << ticket.error().message();
   return ticket ? ticket->id : 0;
 }
@@ -21,7 +21,7 @@ Expected<std::uint64_t> CoreRegion::grant(std::uint32_t session, std::uint32_t g
   auto plan = core_.plan_grant(session, {granules, count, words, align_granules}, kPlenty);
   if (!plan) return plan.error();
   memory_.open(plan->high_water_granules);
-  auto granted = core_.finish_grant(*plan, now_unix_ns);
+  auto granted = core_.finish_grant(*plan, now_ns);
   if (!granted) return granted.error();
   return granted->first;
 }
@@ -84,15 +84,15 @@ std::vector<core::RegionCore::Ended> CoreRegion::finish_recovery() {
       ADD_FAILURE() << "recovery does not come to an end";
       break;
     }
-    for (const auto& one : core_.recover_step(1, now_unix_ns)) ended.push_back(one);
+    for (const auto& one : core_.recover_step(1, now_ns)) ended.push_back(one);
   }
   return ended;
 }
 
-std::vector<core::FileRange> CoreRegion::punch_all(std::uint64_t at_unix_ns, std::uint32_t slice) {
+std::vector<core::FileRange> CoreRegion::punch_all(std::uint64_t at_ns, std::uint32_t slice) {
   std::vector<core::FileRange> all;
-  for (auto ranges = core_.next_punch(slice, at_unix_ns); !ranges.empty();
-       ranges = core_.next_punch(slice, at_unix_ns)) {
+  for (auto ranges = core_.next_punch(slice, at_ns); !ranges.empty();
+       ranges = core_.next_punch(slice, at_ns)) {
     for (const core::FileRange& range : ranges) {
       memory_.punch(range);
       all.push_back(range);

@@ -48,10 +48,10 @@ class CoreRegion {
   /// The image of `session` is gone; recovery to the end. Returns who ended.
   std::vector<core::RegionCore::Ended> recover(std::uint32_t session);
   std::vector<core::RegionCore::Ended> finish_recovery();
-  /// Punches until there is nothing left to punch at `now_unix_ns`.
-  std::vector<core::FileRange> punch_all(std::uint64_t now_unix_ns, std::uint32_t slice = 16);
+  /// Punches until there is nothing left to punch at `now_ns`.
+  std::vector<core::FileRange> punch_all(std::uint64_t now_ns, std::uint32_t slice = 16);
 
-  std::uint64_t now_unix_ns = 1'000'000'000'000;
+  std::uint64_t now_ns = 1'000'000'000'000;
 
  private:
   MemoryRegion memory_;

@@ -122,7 +122,7 @@ class CoreSimulation {
   CoreOracle oracle_;
   core::Service service_;
   core::RegionCore* core_ = nullptr;
-  core::Instant now_{1'000'000'000'000};
+  core::Instant now_{1'000'000'000'000, 1'000'000'000'000};
   std::uint32_t target_clients_ = 0;
   std::uint32_t mortality_percent_ = 0;
   std::vector<std::unique_ptr<Client>> clients_;

@@ -124,7 +124,7 @@ void CoreSimulation::give_back(Client& client) {
   }
   const core::Outcome outcome = send(client, p::ReturnSpan{first});
   expect_answer(outcome, obstacles, "return");
-  if (errc_of(outcome) == Errc::kOk) oracle_.free_span(first, now_.unix_ns);
+  if (errc_of(outcome) == Errc::kOk) oracle_.free_span(first, now_.monotonic_ns);
 }
 
 void CoreSimulation::carve(Client& client) {
@@ -201,7 +201,7 @@ void CoreSimulation::free_block(Client& client, BlockKey block) {
     const core::Outcome outcome = send(client, p::FreedElsewhere{block.first});
     EXPECT_TRUE(outcome.sends.empty() && !outcome.commit && !outcome.drop);
     // Heard even from a session that is draining: it only makes the daemon look.
-    oracle_.note_freed(block.first, now_.unix_ns);
+    oracle_.note_freed(block.first, now_.monotonic_ns);
   });
 }
 
@@ -329,7 +329,7 @@ void CoreSimulation::unpublish(Client& client) {
   p::set_text(request.name, name);
   const core::Outcome outcome = send(client, request);
   expect_answer(outcome, obstacles, "unpublish");
-  if (errc_of(outcome) == Errc::kOk) oracle_.hide(name, now_.unix_ns);
+  if (errc_of(outcome) == Errc::kOk) oracle_.hide(name, now_.monotonic_ns);
 }
 
 void CoreSimulation::unpin(Client& client) {
@@ -347,7 +347,7 @@ void CoreSimulation::unpin(Client& client) {
   const core::Outcome outcome = send(client, p::Unpin{chosen.handle.bits()});
   expect_answer(outcome, obstacles, "unpin");
   if (errc_of(outcome) == Errc::kOk) {
-    const bool last = oracle_.unpin(chosen.handle, client.session, now_.unix_ns);
+    const bool last = oracle_.unpin(chosen.handle, client.session, now_.monotonic_ns);
     if (last) count("last unpin of a hidden name");
   }
 }

@@ -222,7 +222,7 @@ Errc RawClient::Reply::errc() const noexcept {
 std::string RawClient::Reply::describe() const {
   const auto* const failure = std::get_if<protocol::Failure>(&message.body);
   if (failure == nullptr) return "kind " + std::to_string(message.body.index());
-  return std::string(allot::describe(errc())) + ": " + std::string(protocol::text(failure->detail));
+  return protocol::to_error(*failure).message();
 }
 
 RawClient::RawClient(const std::filesystem::path& socket) {

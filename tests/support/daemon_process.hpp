@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "shared/platform/descriptor.hpp"
+#include "shared/platform/runtime_dir.hpp"
 #include "shared/protocol/message.hpp"
 
 namespace allot::test {
@@ -93,9 +94,11 @@ class DaemonProcess {
 
   [[nodiscard]] pid_t pid() const noexcept { return child_.pid(); }
   [[nodiscard]] const std::filesystem::path& runtime_dir() const noexcept { return runtime_dir_; }
-  [[nodiscard]] std::filesystem::path client_socket() const { return runtime_dir_ / "client.sock"; }
+  [[nodiscard]] std::filesystem::path client_socket() const {
+    return runtime_dir_ / platform::kClientSocketName;
+  }
   [[nodiscard]] std::filesystem::path control_socket() const {
-    return runtime_dir_ / "control.sock";
+    return runtime_dir_ / platform::kControlSocketName;
   }
   /// All that it wrote to stderr so far.
   [[nodiscard]] std::string log() const;

@@ -85,8 +85,7 @@ std::string PureDaemon::failure_text(const std::optional<p::Body>& answer) {
   if (!answer) return "none";
   const auto* const failure = std::get_if<p::Failure>(&*answer);
   if (failure == nullptr) return "of index " + std::to_string(answer->index());
-  return std::string(describe(static_cast<Errc>(failure->errc))) + ", " +
-         std::string(p::text(failure->detail));
+  return p::to_error(*failure).message();
 }
 
 }  // namespace allot::test

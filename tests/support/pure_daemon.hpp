@@ -55,7 +55,7 @@ struct PureDaemon : testing::Test {
   core::Limits limits;
   std::vector<std::unique_ptr<MemoryRegion>> memories;
   core::Service service;
-  core::Instant now{1'000'000'000'000};
+  core::Instant now{1'000'000'000'000, 1'000'000'000'000};
 
  private:
   static std::string failure_text(const std::optional<protocol::Body>& answer);

@@ -84,16 +84,19 @@ Expected<platform::Descriptor> connect_stream(const std::string& path, Clock::ti
 Expected<ControlClient> ControlClient::connect(const Options& options) {
   const Clock::time_point deadline = Clock::now() + options.timeout;
   std::string looked;
+  std::string advice =
+      "; start one with: systemctl start allotd, or allotd --runtime-dir DIR and here "
+      "--runtime-dir DIR";
   for (const std::string& path : candidates(options)) {
     auto socket = connect_stream(path, deadline);
     if (socket) return ControlClient(std::move(*socket), path, deadline);
+    if (socket.error().code == std::errc::permission_denied) {
+      advice = "; one may run that serves only the socket's group: usermod -aG allot USER";
+    }
     looked +=
         (looked.empty() ? "looked at " : ", ") + path + " (" + socket.error().code.message() + ")";
   }
-  return Error(Errc::kNoDaemon,
-               looked +
-                   "; start one with: systemctl start allotd, or allotd --runtime-dir DIR and "
-                   "here --runtime-dir DIR");
+  return Error(Errc::kNoDaemon, looked + advice);
 }
 
 Expected<json::object> ControlClient::ask(const json::object& request) {

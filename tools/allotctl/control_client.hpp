@@ -25,8 +25,6 @@ class ControlClient {
   /// The answer to `request`, whatever its "ok" says. Errc::kDeadline, kDaemonGone or kBadMessage.
   [[nodiscard]] Expected<boost::json::object> ask(const boost::json::object& request);
 
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
-
  private:
   ControlClient(platform::Descriptor socket, std::string path,
                 std::chrono::steady_clock::time_point deadline)

@@ -22,7 +22,6 @@ class Table {
 
   /// `cells` has one text for each column.
   void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
-  [[nodiscard]] bool is_empty() const noexcept { return rows_.empty(); }
 
   /// Heading and rows, a line each.
   [[nodiscard]] std::string text() const;

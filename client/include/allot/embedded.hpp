@@ -36,13 +36,15 @@ class ALLOT_EXPORT EmbeddedRegion {
 
   EmbeddedRegion(EmbeddedRegion&&) noexcept;
   EmbeddedRegion& operator=(EmbeddedRegion&&) noexcept;
-  /// Close all its sessions first.
+  /// Close all its sessions first. In a forked child nothing happens, as with sessions.
   ~EmbeddedRegion();
 
   /// A new session in the region; several may exist side by side, as if in several processes.
+  /// kForked in a forked child: the region is its parent's.
   [[nodiscard]] Expected<Session> connect();
 
-  /// Recovers ended sessions and audits the region. No other thread may use it meanwhile.
+  /// Recovers ended sessions (as do connect() and a grant that would be refused) and audits the
+  /// region. No other thread may use it meanwhile. In a forked child it finds nothing.
   [[nodiscard]] EmbeddedAudit audit();
 
  private:

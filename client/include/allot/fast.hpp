@@ -20,7 +20,7 @@ namespace fast {
 [[nodiscard, gnu::always_inline]] inline void* allocate(Session& session,
                                                         std::size_t size_bytes) noexcept {
   if (size_bytes - 1 < detail::kMaxFastBytes) [[likely]] {
-    detail::FastHeap& heap = *detail::tls_heaps[FastAccess::slot(session)];
+    detail::FastHeap& heap = detail::this_threads_fast_heap(FastAccess::slot(session));
     void* block = nullptr;
     if (detail::try_pop(heap, detail::fast_bin(size_bytes), block)) [[likely]]
       return block;
@@ -30,7 +30,7 @@ namespace fast {
 
 /// As Session::free().
 [[gnu::always_inline]] inline Errc free(Session& session, void* block) noexcept {
-  detail::FastHeap& heap = *detail::tls_heaps[FastAccess::slot(session)];
+  detail::FastHeap& heap = detail::this_threads_fast_heap(FastAccess::slot(session));
   if (detail::try_push(heap, block)) [[likely]]
     return Errc::kOk;
   return session.free(block);

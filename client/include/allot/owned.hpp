@@ -1,8 +1,9 @@
 // Owned<T> and Pinned<T>: RAII for blocks of a region.
 //
-// Owned frees its block in its destructor, if this process still owns it: after an adopter took
-// an offered block, the destructor finds another owner and leaves the block alone. Pinned ends a
-// find(). Both are move-only; use one from one thread at a time.
+// Owned frees its block in its destructor. Once it was offered, whoever came first has it: then the
+// destructor takes the offer back and frees the block only if that succeeds, so that a block that
+// was adopted, freed and handed out again at this address, perhaps to us, is left alone. Pinned ends
+// a find(). Both are move-only; use one from one thread at a time.
 #pragma once
 
 #include <cassert>
@@ -19,11 +20,83 @@ template <class T>
 inline constexpr bool kMayLiveInARegion =
     std::is_trivially_destructible_v<T> && !std::is_polymorphic_v<T>;
 
+/// What Owned<T> and Owned<T[]> are besides a type: a block, and how it is given away.
+class OwnedBlock {
+ public:
+  OwnedBlock() noexcept = default;
+  OwnedBlock(Session session, void* block) noexcept : session_(std::move(session)), block_(block) {}
+  OwnedBlock(OwnedBlock&& other) noexcept
+      : session_(std::move(other.session_)),
+        block_(std::exchange(other.block_, nullptr)),
+        offered_(std::exchange(other.offered_, {})) {}
+  OwnedBlock& operator=(OwnedBlock&& other) noexcept {
+    if (this != &other) {
+      reset();
+      session_ = std::move(other.session_);
+      block_ = std::exchange(other.block_, nullptr);
+      offered_ = std::exchange(other.offered_, {});
+    }
+    return *this;
+  }
+  OwnedBlock(const OwnedBlock&) = delete;
+  OwnedBlock& operator=(const OwnedBlock&) = delete;
+  ~OwnedBlock() { reset(); }
+
+  explicit operator bool() const noexcept { return block_ != nullptr; }
+
+  /// Lets another session adopt the object; until one does it is ours and freed by us. kBadArgument
+  /// if this is empty.
+  [[nodiscard]] Expected<Handle> offer() {
+    if (block_ == nullptr) return Error(Errc::kBadArgument, "nothing is owned");
+    auto handle = session_->offer(block_);
+    if (handle) offered_ = *handle;
+    return handle;
+  }
+  /// Takes the offer back; kStaleHandle, kNotOwner or kNotOffered if somebody has adopted it.
+  [[nodiscard]] Expected<void> retract() {
+    if (!offered_) return Error(Errc::kBadArgument, "nothing is offered");
+    const auto taken = session_->retract(offered_);
+    if (!taken) return taken.error();
+    offered_ = {};
+    return {};
+  }
+  [[nodiscard]] Expected<Handle> handle() {
+    if (block_ == nullptr) return Error(Errc::kBadArgument, "nothing is owned");
+    return session_->handle_of(block_);
+  }
+  /// Gives the object to the service under `name`; on success this is empty.
+  [[nodiscard]] Expected<Handle> publish(std::string_view name) {
+    if (block_ == nullptr) return Error(Errc::kBadArgument, "nothing is owned");
+    auto handle = session_->publish(name, block_);
+    if (handle) (void)release();
+    return handle;
+  }
+  /// Frees the object now, unless somebody has adopted it.
+  void reset() noexcept {
+    const Handle offered = offered_;
+    void* const block = release();
+    if (block == nullptr || (offered && !session_->retract(offered))) return;
+    (void)session_->free(block);
+  }
+
+ protected:
+  [[nodiscard]] void* block() const noexcept { return block_; }
+  void* release() noexcept {
+    offered_ = {};
+    return std::exchange(block_, nullptr);
+  }
+
+ private:
+  std::optional<Session> session_;
+  void* block_ = nullptr;
+  Handle offered_;  // empty: never offered
+};
+
 }  // namespace detail
 
-/// Owns one T in a region. Empty after a failed make(), a move or detach().
+/// Owns one T in a region. Empty after a failed make(), a move, publish() or detach().
 template <class T>
-class Owned {
+class Owned : public detail::OwnedBlock {
   static_assert(detail::kMayLiveInARegion<T>,
                 "no destructor runs when the owner is killed, and a vtable lies at another "
                 "address in another process");
@@ -31,101 +104,36 @@ class Owned {
  public:
   Owned() noexcept = default;
   /// Takes over a block that `session` owns and that holds a T.
-  Owned(Session session, T* object) noexcept : session_(std::move(session)), object_(object) {}
-  Owned(Owned&& other) noexcept
-      : session_(std::move(other.session_)), object_(std::exchange(other.object_, nullptr)) {}
-  Owned& operator=(Owned&& other) noexcept {
-    if (this != &other) {
-      reset();
-      session_ = std::move(other.session_);
-      object_ = std::exchange(other.object_, nullptr);
-    }
-    return *this;
-  }
-  Owned(const Owned&) = delete;
-  Owned& operator=(const Owned&) = delete;
-  ~Owned() { reset(); }
+  Owned(Session session, T* object) noexcept : OwnedBlock(std::move(session), object) {}
 
-  [[nodiscard]] T* get() const noexcept { return object_; }
-  T& operator*() const noexcept { return *object_; }
-  T* operator->() const noexcept { return object_; }
-  explicit operator bool() const noexcept { return object_ != nullptr; }
-
-  /// Lets another session adopt the object; until one does it is ours and freed by us.
-  [[nodiscard]] Expected<Handle> offer() { return session_->offer(object_); }
-  [[nodiscard]] Expected<Handle> handle() const { return session_->handle_of(object_); }
-  /// Gives the object to the service under `name`; on success this is empty.
-  [[nodiscard]] Expected<Handle> publish(std::string_view name) {
-    auto handle = session_->publish(name, object_);
-    if (handle) object_ = nullptr;
-    return handle;
-  }
+  [[nodiscard]] T* get() const noexcept { return static_cast<T*>(block()); }
+  T& operator*() const noexcept { return *get(); }
+  T* operator->() const noexcept { return get(); }
   /// Lets the object outlive this scope: still owned by the session until adopted, freed or ended.
-  T* detach() && noexcept { return std::exchange(object_, nullptr); }
-  /// Frees the object now.
-  void reset() noexcept {
-    if (object_ != nullptr) session_->free(std::exchange(object_, nullptr));
-  }
-
- private:
-  std::optional<Session> session_;
-  T* object_ = nullptr;
+  T* detach() && noexcept { return static_cast<T*>(release()); }
 };
 
 /// Owns an array in a region. size() of an adopted array counts what fits its block.
 template <class T>
-class Owned<T[]> {
+class Owned<T[]> : public detail::OwnedBlock {
   static_assert(detail::kMayLiveInARegion<T>);
 
  public:
   Owned() noexcept = default;
   Owned(Session session, T* elements, std::size_t count) noexcept
-      : session_(std::move(session)), elements_(elements), count_(count) {}
-  Owned(Owned&& other) noexcept
-      : session_(std::move(other.session_)),
-        elements_(std::exchange(other.elements_, nullptr)),
-        count_(std::exchange(other.count_, 0)) {}
-  Owned& operator=(Owned&& other) noexcept {
-    if (this != &other) {
-      reset();
-      session_ = std::move(other.session_);
-      elements_ = std::exchange(other.elements_, nullptr);
-      count_ = std::exchange(other.count_, 0);
-    }
-    return *this;
-  }
-  Owned(const Owned&) = delete;
-  Owned& operator=(const Owned&) = delete;
-  ~Owned() { reset(); }
+      : OwnedBlock(std::move(session), elements), count_(count) {}
 
-  [[nodiscard]] T* get() const noexcept { return elements_; }
-  [[nodiscard]] std::size_t size() const noexcept { return count_; }
-  [[nodiscard]] std::span<T> span() const noexcept { return {elements_, count_}; }
+  [[nodiscard]] T* get() const noexcept { return static_cast<T*>(block()); }
+  [[nodiscard]] std::size_t size() const noexcept { return *this ? count_ : 0; }
+  [[nodiscard]] std::span<T> span() const noexcept { return {get(), size()}; }
   T& operator[](std::size_t index) const noexcept {
-    assert(index < count_);
-    return elements_[index];
+    assert(index < size());
+    return get()[index];
   }
-  explicit operator bool() const noexcept { return elements_ != nullptr; }
-
-  [[nodiscard]] Expected<Handle> offer() { return session_->offer(elements_); }
-  [[nodiscard]] Expected<Handle> handle() const { return session_->handle_of(elements_); }
-  [[nodiscard]] Expected<Handle> publish(std::string_view name) {
-    auto handle = session_->publish(name, elements_);
-    if (handle) elements_ = nullptr;
-    return handle;
-  }
-  T* detach() && noexcept {
-    count_ = 0;
-    return std::exchange(elements_, nullptr);
-  }
-  void reset() noexcept {
-    if (elements_ != nullptr) session_->free(std::exchange(elements_, nullptr));
-    count_ = 0;
-  }
+  /// As Owned<T>::detach().
+  T* detach() && noexcept { return static_cast<T*>(release()); }
 
  private:
-  std::optional<Session> session_;
-  T* elements_ = nullptr;
   std::size_t count_ = 0;
 };
 
@@ -201,7 +209,12 @@ Expected<Pinned<T>> Session::find(std::string_view name) {
   auto found = find(name);
   if (!found) return found.error();
   Pinned<T> pinned(*this, *found);
-  if (found->size_bytes < sizeof(T)) return Error(Errc::kTypeMismatch);
+  if (found->size_bytes < sizeof(T) ||
+      reinterpret_cast<std::uintptr_t>(found->address) % alignof(T) != 0) {
+    return Error(Errc::kTypeMismatch, std::to_string(found->size_bytes) +
+                                          " bytes, or badly aligned, for a type of " +
+                                          std::to_string(sizeof(T)));
+  }
   return pinned;
 }
 

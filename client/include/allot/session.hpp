@@ -55,7 +55,7 @@ struct ConnectOptions {
   /// The daemon's client socket. Empty: $ALLOT_RUNTIME_DIR/client.sock if that is set, else
   /// /run/allot/client.sock, then $XDG_RUNTIME_DIR/allot/client.sock.
   std::filesystem::path socket_path;
-  /// Which region; the daemon always has "default".
+  /// Which region; "default" exists unless the configuration names others.
   std::string region = "default";
   /// Shown by allotctl sessions; at most 15 bytes are kept. Empty: the program's name.
   std::string label;
@@ -130,14 +130,17 @@ class ALLOT_EXPORT Session {
   // --- names ---
 
   /// Gives `block` to the service under `name` (1 .. 63 printable characters): it stays when this
-  /// session ends, until unpublish(). On error the block is still ours.
+  /// session ends, until unpublish(). On error the block is still ours; but after kDeadline or
+  /// kDaemonGone the service may have taken it all the same. Then free() says kNotOwner, and find()
+  /// and unpublish() work as after a success.
   [[nodiscard]] Expected<Handle> publish(std::string_view name, void* block);
 
   /// Finds a published block and pins it: it stays readable until unpin(), also if it is
   /// unpublished meanwhile. Pins end with the session. Many may find one block.
   [[nodiscard]] Expected<FoundBlock> find(std::string_view name);
 
-  /// Ends this session's pin.
+  /// Ends this session's pin: the block must be read no more, whatever this returns. After an error
+  /// try again; it succeeds if the pin has ended meanwhile.
   [[nodiscard]] Expected<void> unpin(Handle handle);
 
   /// Hides the name at once; the block is freed when nobody pins it any more. kNotOwner unless
@@ -169,11 +172,14 @@ class ALLOT_EXPORT Session {
   [[nodiscard]] SessionId id() const noexcept;
 
   /// Calls `callback` once, on a thread of the library, when the other session has ended and
-  /// everything it held is recovered. If it has ended already, soon after this call returns.
+  /// everything it held is recovered. If it has ended already, soon after this call returns. The
+  /// callback may use this session, close() it, and drop its last handle; a callback that was not
+  /// called when the session closes never is. kSystem if there can be no thread.
   [[nodiscard]] Expected<void> on_exit(const SessionId& other, std::function<void()> callback);
 
-  /// Ends the session now: what it still owns is freed, its mappings go. No other thread may be
-  /// inside a call. Copies of this Session return kClosed from then on.
+  /// Ends the session now: what it still owns is freed, its mappings go. No other thread of the
+  /// program may be inside a call; an on_exit() callback that runs is waited for, unless this is
+  /// called in it. Copies of this Session return kClosed from then on.
   void close() noexcept;
 
   /// True for two handles to one session.

@@ -45,6 +45,7 @@ enum class Errc : std::uint16_t {
   kTooManyNames = 37,
   kRateLimit = 38,
   kAddressSpace = 39,
+  kTooManyWatches = 40,
   // Names.
   kNameTaken = 50,
   kNameUnknown = 51,

@@ -10,6 +10,10 @@
 //   bits 54..63  region tag, drawn at random when the region was made, never 0
 #pragma once
 
+#if __cplusplus < 202002L
+#error "Allot needs C++20: -std=c++20"
+#endif
+
 #include <compare>
 #include <cstddef>
 #include <cstdint>

@@ -54,6 +54,48 @@ TEST_F(OwnedTest, AnEmptyOneIsHarmless) {
   no_array.reset();
 }
 
+TEST_F(OwnedTest, AnEmptyOneHasNothingToGive) {
+  Owned<Point> nothing;
+  EXPECT_EQ(nothing.offer().error(), Errc::kBadArgument);
+  EXPECT_EQ(nothing.handle().error(), Errc::kBadArgument);
+  EXPECT_EQ(nothing.publish("nothing").error(), Errc::kBadArgument);
+  EXPECT_FALSE(nothing.retract());
+}
+
+TEST_F(OwnedTest, LeavesABlockAloneThatWasGivenAwayAndCameBackAtItsAddress) {
+  void* later = nullptr;
+  {
+    auto point = session().make<Point>();
+    const Handle ticket = point.offer().value();
+    void* const adopted = session().adopt(ticket).value();
+    ASSERT_EQ(session().free(adopted), Errc::kOk);
+    later = session().allocate(sizeof(Point));
+    ASSERT_EQ(later, adopted) << "the last block that was freed is the next one";
+  }
+  EXPECT_EQ(session().free(later), Errc::kOk) << "it was freed by who gave it away long ago";
+}
+
+TEST_F(OwnedTest, OneOfTwoInAProcessFreesWhatOneAdoptedFromTheOther) {
+  Owned<Point> keep;
+  {
+    auto point = session().make<Point>(Point{1, 2});
+    keep = session().adopt<Point>(point.offer().value()).value();
+  }
+  EXPECT_EQ(live(), 1U);
+  const auto other = session().make<Point>();
+  EXPECT_NE(other.get(), keep.get());
+}
+
+TEST_F(OwnedTest, AnOfferThatIsTakenBackIsOursAgain) {
+  auto point = session().make<Point>();
+  const Handle ticket = point.offer().value();
+  EXPECT_TRUE(point.retract());
+  EXPECT_EQ(session().adopt(ticket).error(), Errc::kNotOffered);
+  EXPECT_FALSE(point.retract()) << "no offer";
+  point.reset();
+  EXPECT_EQ(live(), 0U);
+}
+
 TEST_F(OwnedTest, ConstructsWithArgumentsAndFreesAtItsEnd) {
   {
     const auto point = session().make<Point>(Point{3, 4});

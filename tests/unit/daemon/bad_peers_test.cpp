@@ -10,35 +10,45 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
+using Fate = BadPeers::Fate;
 
 const BadPeers::Clock::time_point kStart{std::chrono::hours(1)};
 
 TEST(BadPeers, FirstOfAUserIsLoggedWithWhoAndWhy) {
   BadPeers peers;
-  EXPECT_EQ(peers.note(12, 34, "it lied", kStart), "dropped pid 12 of uid 34: it lied");
+  EXPECT_EQ(peers.note(12, 34, Fate::kDropped, "it lied", kStart),
+            "dropped pid 12 of uid 34: it lied");
   EXPECT_EQ(peers.count(), 1U);
+}
+
+TEST(BadPeers, LineSaysWhatBecameOfThePeer) {
+  BadPeers peers;
+  EXPECT_EQ(peers.note(1, 2, Fate::kRefused, "x", kStart), "refused pid 1 of uid 2: x");
+  EXPECT_EQ(peers.note(1, 2, Fate::kStays, "x", kStart), "noted pid 1 of uid 2: x");
 }
 
 TEST(BadPeers, FloodOfOneUserIsCountedAndNotLogged) {
   BadPeers peers;
   std::uint32_t lines = 0;
-  for (int i = 0; i < 1000; ++i) lines += peers.note(1, 2, "x", kStart) ? 1U : 0U;
+  for (int i = 0; i < 1000; ++i) lines += peers.note(1, 2, Fate::kDropped, "x", kStart) ? 1U : 0U;
   EXPECT_EQ(lines, BadPeers::kLinesPerWindow);
   EXPECT_EQ(peers.count(), 1000U);
-  EXPECT_TRUE(peers.note(1, 3, "x", kStart));  // another user is heard
-  const auto later = peers.note(1, 2, "x", kStart + BadPeers::kWindow);
+  EXPECT_TRUE(peers.note(1, 3, Fate::kDropped, "x", kStart));  // another user is heard
+  const auto later = peers.note(1, 2, Fate::kDropped, "x", kStart + BadPeers::kWindow);
   ASSERT_TRUE(later);
   EXPECT_THAT(*later, HasSubstr("(995 more of this uid were not logged)"));
-  EXPECT_THAT(*peers.note(1, 2, "x", kStart + BadPeers::kWindow), Not(HasSubstr("not logged")));
+  EXPECT_THAT(*peers.note(1, 2, Fate::kDropped, "x", kStart + BadPeers::kWindow),
+              Not(HasSubstr("not logged")));
 }
 
 TEST(BadPeers, RemembersABoundedNumberOfUsers) {
   BadPeers peers;
   uid_t uid = 0;
-  while (uid < BadPeers::kMaxUsers) EXPECT_TRUE(peers.note(1, uid++, "x", kStart));
-  EXPECT_FALSE(peers.note(1, uid, "x", kStart));
-  EXPECT_TRUE(peers.note(1, 0, "x", kStart));
-  EXPECT_TRUE(peers.note(1, uid, "x", kStart + BadPeers::kWindow));  // the old ones are forgotten
+  while (uid < BadPeers::kMaxUsers) EXPECT_TRUE(peers.note(1, uid++, Fate::kDropped, "x", kStart));
+  EXPECT_FALSE(peers.note(1, uid, Fate::kDropped, "x", kStart));
+  EXPECT_TRUE(peers.note(1, 0, Fate::kDropped, "x", kStart));
+  EXPECT_TRUE(peers.note(1, uid, Fate::kDropped, "x",
+                         kStart + BadPeers::kWindow));  // the old ones are forgotten
   EXPECT_EQ(peers.count(), BadPeers::kMaxUsers + 3);
 }
 

@@ -111,7 +111,7 @@ TEST(Config, ShippedFileShowsTheDefaults) {
   }
   const auto reading = parse_config(text, "allotd.toml");
   ASSERT_THAT(reading.mistakes, IsEmpty());
-  EXPECT_EQ(keys, 25U);  // one for each key above, name and [[region]]
+  EXPECT_EQ(keys, 27U);  // one for each key above, name and [[region]]
   ASSERT_EQ(reading.config.regions.size(), 1U);
   const Config built_in;
   EXPECT_EQ(reading.config.log_level, built_in.log_level);

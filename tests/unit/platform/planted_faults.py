@@ -1,36 +1,17 @@
 #!/usr/bin/env python3
-"""Plants one fault at a time in a copy of shared/platform and checks that a named test catches it.
+"""Faults in shared/platform that its unit tests, or tests/process/window_commit_test.cpp, must catch.
 
-usage: planted_faults.py [--keep DIRECTORY] [NAME...]
-
-Each fault below is a small edit that compiles. The tests of tests/unit/platform, or of
-tests/process/window_commit_test.cpp, are linked against the edited copy, and those that the fault
-names must fail or crash. Nothing in the source tree is touched. The exit status is 1 if a fault
-survived or no longer applies. Takes some minutes, so it is run by hand after changes of
-shared/platform or its tests.
+usage: planted_faults.py [--check] [--keep DIRECTORY] [NAME...]
 """
-import argparse
-import concurrent.futures
-import glob
 import os
-import subprocess
 import sys
-import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-JOBS = int(os.environ.get("ALLOT_JOBS", os.cpu_count() or 1))
-HANG_S = 60
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
+                                "support"))
+import fault_planting  # noqa: E402
 
-FLAGS = ["-std=c++20", "-O1", "-D_GLIBCXX_ASSERTIONS", f"-I{ROOT}", f"-I{ROOT}/shared/include"]
-LIBRARIES = ["-lgtest", "-lgmock", "-lgtest_main", "-lpthread"]
-PRODUCT = ["shared/errc.cpp", "shared/platform/*.cpp", "shared/region/layout.cpp",
-           "shared/region/region_files.cpp", "shared/region/region_view.cpp"]
-SUPPORT = [f"tests/support/{name}.cpp" for name in
-           ("fault_probe", "forked_child", "refused_syscall", "temp_dir")]
-UNIT = "unit/platform"
+UNIT = "unit"
 PROCESS = "process"
-TESTS = {UNIT: ["tests/unit/platform/*_test.cpp"],
-         PROCESS: ["tests/process/window_commit_test.cpp"]}
 
 WINDOW = "shared/platform/window.cpp"
 MEMFD = "shared/platform/memfd.cpp"
@@ -68,12 +49,15 @@ FAULTS = [
     ("window_always_writable", WINDOW,
      "access_ == Access::kReadOnly ? bip::read_only : bip::read_write",
      "bip::read_write", UNIT, "Window.CanBeReadOnly"),
-    ("window_inherited_by_fork", WINDOW, "MADV_DONTFORK) != 0", "MADV_DOFORK) != 0",
-     UNIT, "Window.IsNotInheritedByAForkedChild"),
-    ("window_dumped", WINDOW, "::madvise(place, growth, MADV_DONTDUMP) != 0",
-     "::madvise(place, growth, MADV_DODUMP) != 0", PROCESS, "CoreDump.*"),
-    ("window_flags_missing", WINDOW, "::madvise(place, growth, MADV_DONTDUMP) != 0",
-     "::madvise(place, growth, MADV_DODUMP) != 0", UNIT, "Window.IsLeftOutOfCoreDumpsAndForks"),
+    ("window_inherited_by_fork", WINDOW, "{MADV_DONTFORK,", "{MADV_DOFORK,", UNIT,
+     "Window.IsNotInheritedByAForkedChild"),
+    ("window_dumped", WINDOW, "MADV_DONTDUMP}", "MADV_DODUMP}", PROCESS, "CoreDump.*"),
+    ("window_flags_missing", WINDOW, "MADV_DONTDUMP}", "MADV_DODUMP}", UNIT,
+     "Window.IsLeftOutOfCoreDumpsAndForks"),
+    ("window_grows_without_advice", WINDOW,
+     "    if (::madvise(place, growth, advice) == 0) continue;",
+     "    size_bytes_ = new_size;\n    if (::madvise(place, growth, advice) == 0) continue;",
+     UNIT, "Window.DoesNotGrowWhereTheKernelRefusesAdvice"),
     ("window_unmapped_twice", WINDOW,
      "::munmap(base_ + size_bytes_, reserved_bytes_ - size_bytes_ + kGuardBytes);",
      "::munmap(base_, reserved_bytes_ + kGuardBytes);", UNIT, "Window.UnmapsEachAddressOnce"),
@@ -84,13 +68,13 @@ FAULTS = [
      UNIT, "Window.MovesWithItsContent:Window.LeavesAMappingAtItsOldPlaceAlone"),
     ("window_assignment_leaks", WINDOW, "    release();\n    base_ = std::exchange",
      "    base_ = std::exchange", UNIT, "Window.AssigningReleasesWhatItHeld"),
-    ("window_never_halved", WINDOW, "wanted = std::max(round_up_to_page(wanted / 2), minimum);",
-     "wanted = minimum;", UNIT, "Window.ReservesLessWhereAddressSpaceIsShort"),
-    ("window_below_the_minimum", WINDOW,
-     "wanted = std::max(round_up_to_page(wanted / 2), minimum);",
-     "wanted = round_up_to_page(wanted / 2);\n"
-     "if (wanted < page) return Error(Errc::kAddressSpace);",
-     UNIT, "Window.FitsTheMinimumExactlyAtTheLastTry"),
+    ("window_never_halved", WINDOW, "return std::max(round_up_to_page(size / 2), minimum);",
+     "return (void)size, minimum;", UNIT, "Window.ReservesLessWhereAddressSpaceIsShort"),
+    ("window_leaves_nothing_to_the_program", WINDOW,
+     "if (start != nullptr && reserved < most && reserved > minimum) {", "if (false) {",
+     UNIT, "Window.ReservesLessWhereAddressSpaceIsShort"),
+    ("window_below_the_minimum", WINDOW, "return std::max(round_up_to_page(size / 2), minimum);",
+     "return round_up_to_page(size / 2);", UNIT, "Window.FitsTheMinimumExactlyAtTheLastTry"),
 
     ("memfd_with_the_kernels_mode", MEMFD, "::fchmod(file.get(), 0600) != 0", "false",
      UNIT, "Memfd.BelongsToItsUserAlone*:Memfd.AnotherUserCannotReopenItForWriting"),
@@ -173,80 +157,14 @@ FAULTS = [
      "WindowCommit.IsSmallBesideTheRegion"),
 ]
 
-
-def sources(patterns):
-    return [path for pattern in patterns for path in sorted(glob.glob(os.path.join(ROOT, pattern)))]
-
-
-def compile_one(source, target):
-    subprocess.run(["g++", *FLAGS, "-c", source, "-o", target], check=True)
-    return target
-
-
-def build(paths, out):
-    def one(path):
-        name = os.path.relpath(path, ROOT).replace("/", "_") + ".o"
-        return compile_one(path, os.path.join(out, name))
-    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-        return list(pool.map(one, paths))
-
-
-def passes(objects, program, tests):
-    """Whether those tests pass; an error of the linker, or no such test, ends the run."""
-    subprocess.run(["g++", *objects, *LIBRARIES, "-o", program], check=True)
-    command = [program, "--gtest_filter=" + tests]
-    listed = subprocess.run([*command, "--gtest_list_tests"], capture_output=True, text=True,
-                            check=True).stdout
-    if "  " not in listed:
-        sys.exit(f"there is no test {tests}")
-    try:
-        return subprocess.run(command, capture_output=True, timeout=HANG_S,
-                              check=False).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--keep", help="where to build; kept")
-    parser.add_argument("names", nargs="*", help="faults to plant; all by default")
-    arguments = parser.parse_args()
-    scratch = None if arguments.keep else tempfile.TemporaryDirectory()
-    out = arguments.keep or scratch.name
-    os.makedirs(out, exist_ok=True)
-    program = os.path.join(out, "tests")
-
-    paths = sources(PRODUCT)
-    product = dict(zip(paths, build(paths, out)))
-    support = build(sources(SUPPORT), out)
-    tests = {name: build(sources(patterns), out) + support for name, patterns in TESTS.items()}
-    for name, objects in tests.items():
-        if not passes([*objects, *product.values()], program, "*"):
-            print(f"tests/{name} fails without any fault")
-            return 1
-
-    faults = [fault for fault in FAULTS if not arguments.names or fault[0] in arguments.names]
-    survivors = []
-    for name, file, old, new, suite, wanted in faults:
-        path = os.path.join(ROOT, file)
-        with open(path, encoding="utf-8") as source:
-            text = source.read()
-        if text.count(old) != 1:
-            print(f"{name}: does not apply to {file}", flush=True)
-            survivors.append(name)
-            continue
-        planted = os.path.join(out, "planted.cpp")
-        with open(planted, "w", encoding="utf-8") as file_out:
-            file_out.write(text.replace(old, new))
-        faulty = compile_one(planted, os.path.join(out, "planted.o"))
-        objects = [faulty if one == path else built for one, built in product.items()]
-        caught = not passes([*tests[suite], *objects], program, wanted)
-        print(f"{name}: {f'caught by {wanted}' if caught else 'SURVIVED'}", flush=True)
-        if not caught:
-            survivors.append(name)
-    print(f"{len(faults) - len(survivors)} of {len(faults)} faults were caught")
-    return 1 if survivors else 0
-
+SUITE = fault_planting.Suite(
+    product=["shared/errc.cpp", "shared/platform/*.cpp", "shared/region/layout.cpp",
+             "shared/region/region_files.cpp", "shared/region/region_view.cpp"],
+    support=["tests/support/fault_probe.cpp", "tests/support/forked_child.cpp",
+             "tests/support/refused_syscall.cpp", "tests/support/temp_dir.cpp"],
+    programs={UNIT: ["tests/unit/platform/*_test.cpp"],
+              PROCESS: ["tests/process/window_commit_test.cpp"]},
+    faults=[fault_planting.Fault(*one) for one in FAULTS])
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fault_planting.main(SUITE))

@@ -1,6 +1,6 @@
 // One message of every kind as version 1 puts it on the wire, without the zeros at its end.
 //
-// Made by an encoder of its own (Python's struct), not by the codec: never regenerate these from the
+// Made by an encoder of its own (Python's struct), not by encode(): never regenerate these from the
 // code. A changed row means that programs in use no longer understand the daemon.
 #pragma once
 

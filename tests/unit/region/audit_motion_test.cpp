@@ -70,7 +70,7 @@ TEST(AuditMotion, FollowsGrantsAndReturnsBetweenSlices) {
     const std::uint64_t first = place.region.granted(place.b, 2);
     place.region.carve(first, test::kKilobyteBin);
     if (steps++ % 2 == 1) {
-      ASSERT_TRUE(place.region->return_span(place.b, first, place.region.now_unix_ns));
+      ASSERT_TRUE(place.region->return_span(place.b, first, place.region.now_ns));
     }
     if (steps > 40) break;
   }
@@ -87,7 +87,7 @@ TEST(AuditMotion, FollowsGrantThatReachesAcrossTheLimitOfItsPass) {
   Audit audit(place.region.view(), [&] { return place.input(); });
   while (audit.report().passes == 0) ASSERT_FALSE(audit.step(10));
   for (int i = 0; i < 20; ++i) ASSERT_FALSE(audit.step(10));
-  ASSERT_TRUE(place.region->return_span(place.b, last, place.region.now_unix_ns));
+  ASSERT_TRUE(place.region->return_span(place.b, last, place.region.now_ns));
   ASSERT_EQ(place.region.granted(place.b, 3), last);
   const AuditReport& report = finish(audit, 1000);
   EXPECT_TRUE(report.is_clean()) << texts(report);
@@ -104,7 +104,7 @@ TEST(AuditMotion, FollowsPublishingBetweenSlices) {
   int steps = 0;
   while (!audit.step(50)) {
     if (steps == 100) {
-      ASSERT_TRUE(place.region->publish(place.a, "late", handle, place.region.now_unix_ns));
+      ASSERT_TRUE(place.region->publish(place.a, "late", handle, place.region.now_ns));
     }
     ++steps;
   }
@@ -122,8 +122,8 @@ TEST(AuditMotion, FollowsPublishingInSpanGrantedBetweenSlices) {
   const std::uint64_t first = place.region.granted(place.a, 2);
   place.region.carve(first, test::kKilobyteBin);
   place.allocate(first, 0, place.a, OwnWord::kExposed | OwnWord::kOffered);
-  ASSERT_TRUE(place.region->publish(place.a, "late", place.region.handle(first, 0),
-                                    place.region.now_unix_ns));
+  ASSERT_TRUE(
+      place.region->publish(place.a, "late", place.region.handle(first, 0), place.region.now_ns));
   // One pass has to do: nothing that is found must be a violation, even if it is the last one.
   while (audit.report().passes == 1) {
     EXPECT_TRUE(audit.report().is_clean()) << texts(audit.report());

@@ -124,7 +124,7 @@ TEST(Audit, AcceptsHiddenNameThatIsStillPinned) {
   AuditedRegion place;
   ASSERT_TRUE(place.region->find(place.b, "frame"));
   ASSERT_TRUE(place.region->unpublish(place.a, "frame", place.region.handle(place.medium, 5), false,
-                                      place.region.now_unix_ns));
+                                      place.region.now_ns));
   const AuditReport report = place.audit();
   EXPECT_TRUE(report.is_clean()) << texts(report);
   EXPECT_EQ(report.kept.blocks, 1U);

@@ -84,11 +84,19 @@ extern ALLOT_EXPORT constinit thread_local std::array<FastHeap*, kMaxSessionsPer
 extern ALLOT_EXPORT const std::array<std::uint8_t, 65> kBinBy16;
 extern ALLOT_EXPORT const std::array<std::uint8_t, 257> kBinBy128;
 
+// Here and below data()[i] and not [i]: the indices are in range by construction, and the library's
+// assertions would cost a tenth of an allocation.
+
+/// This thread's heap in the session of `slot`.
+[[gnu::always_inline]] inline FastHeap& this_threads_fast_heap(std::size_t slot) noexcept {
+  return *tls_heaps.data()[slot];
+}
+
 /// Takes a block of the bin from the private stack into `block`; false if the stack is empty or
 /// its top is damaged.
 [[gnu::always_inline]] inline bool try_pop(FastHeap& heap, std::size_t bin_index,
                                            void*& block) noexcept {
-  HeapBin& bin = heap.bins[bin_index];
+  HeapBin& bin = heap.bins.data()[bin_index];
   FreeBlock* const top = bin.top;
   if (top == bin.bottom) [[unlikely]]
     return false;
@@ -132,9 +140,10 @@ extern ALLOT_EXPORT const std::array<std::uint8_t, 257> kBinBy128;
   FreeBlock* const top = bin.top;
   if (top == bin.limit) [[unlikely]]
     return false;
+  top->block = block;
   // R6 pairs with A5: what the owner did to the block happens before it is free.
   own->store_release(OwnWord::make(OwnWord::kFree, 0) | generation);
-  *top = FreeBlock{block, own};
+  top->word = own;
   bin.top = top + 1;
   bin.counters->frees.add_single_writer(1);
   return true;
@@ -142,8 +151,8 @@ extern ALLOT_EXPORT const std::array<std::uint8_t, 257> kBinBy128;
 
 /// The bin for 1 .. kMaxFastBytes bytes.
 [[gnu::always_inline]] inline std::size_t fast_bin(std::size_t size_bytes) noexcept {
-  return size_bytes <= 1024 ? kBinBy16[(size_bytes + 15) / 16]
-                            : kBinBy128[(size_bytes + 127) / 128];
+  return size_bytes <= 1024 ? kBinBy16.data()[(size_bytes + 15) / 16]
+                            : kBinBy128.data()[(size_bytes + 127) / 128];
 }
 
 }  // namespace allot::detail

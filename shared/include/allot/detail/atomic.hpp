@@ -6,42 +6,44 @@
 // consistency, and there are no free-standing fences (ThreadSanitizer cannot see them).
 #pragma once
 
-#include <atomic>
 #include <concepts>
 
 namespace allot::detail {
 
+// The compiler's own operations and not std::atomic_ref, whose checks of alignment cost a tenth of
+// an allocation where the library's assertions are on.
 template <std::unsigned_integral T>
 class Atomic {
  public:
-  [[nodiscard]] T load_relaxed() const noexcept { return ref().load(std::memory_order_relaxed); }
-  [[nodiscard]] T load_acquire() const noexcept { return ref().load(std::memory_order_acquire); }
-  void store_relaxed(T value) noexcept { ref().store(value, std::memory_order_relaxed); }
-  void store_release(T value) noexcept { ref().store(value, std::memory_order_release); }
+  [[nodiscard]] T load_relaxed() const noexcept {
+    return __atomic_load_n(&value_, __ATOMIC_RELAXED);
+  }
+  [[nodiscard]] T load_acquire() const noexcept {
+    return __atomic_load_n(&value_, __ATOMIC_ACQUIRE);
+  }
+  void store_relaxed(T value) noexcept { __atomic_store_n(&value_, value, __ATOMIC_RELAXED); }
+  void store_release(T value) noexcept { __atomic_store_n(&value_, value, __ATOMIC_RELEASE); }
 
   /// Replaces `expected` by `desired`; on failure `expected` becomes what was there (acquire).
   bool compare_exchange_acq_rel(T& expected, T desired) noexcept {
-    return ref().compare_exchange_strong(expected, desired, std::memory_order_acq_rel,
-                                         std::memory_order_acquire);
+    return __atomic_compare_exchange_n(&value_, &expected, desired, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE);
   }
   bool compare_exchange_release(T& expected, T desired) noexcept {
-    return ref().compare_exchange_strong(expected, desired, std::memory_order_release,
-                                         std::memory_order_relaxed);
+    return __atomic_compare_exchange_n(&value_, &expected, desired, false, __ATOMIC_RELEASE,
+                                       __ATOMIC_RELAXED);
   }
-  T exchange_acquire(T value) noexcept { return ref().exchange(value, std::memory_order_acquire); }
+  T exchange_acquire(T value) noexcept {
+    return __atomic_exchange_n(&value_, value, __ATOMIC_ACQUIRE);
+  }
 
   /// Adds by a plain load and store: for a word that only one thread ever writes.
   void add_single_writer(T amount) noexcept { store_relaxed(load_relaxed() + amount); }
 
-  static constexpr bool kIsLockFree = std::atomic_ref<T>::is_always_lock_free;
+  static constexpr bool kIsLockFree = __atomic_always_lock_free(sizeof(T), nullptr);
 
  private:
-  [[nodiscard]] std::atomic_ref<T> ref() const noexcept {
-    // atomic_ref wants a mutable object even to load; the object itself is never const here.
-    return std::atomic_ref<T>(const_cast<T&>(value_));
-  }
-
-  alignas(std::atomic_ref<T>::required_alignment) T value_;
+  alignas(sizeof(T)) T value_;
 };
 
 }  // namespace allot::detail

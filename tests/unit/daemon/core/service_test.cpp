@@ -129,5 +129,15 @@ TEST_F(SessionEnd, TheConnectionHasNoPartInWhoeverGetsTheIdNext) {
   EXPECT_EQ(core().session(next)->state, region::SessionState::kLive);
 }
 
+TEST_F(Conversation, DelaysAreNoMatterOfTheWallClock) {
+  const auto [connection, welcome] = join();
+  const auto first = ask_for<p::Granted>(connection, p::GrantRequest{1, 1, 1024, 1}).first;
+  now.unix_ns += 3'600'000'000'000;
+  (void)ask_for<p::Done>(connection, p::ReturnSpan{first});
+  const std::uint64_t due_ns = now.monotonic_ns + core().limits().punch_delay_ms * 1'000'000;
+  EXPECT_TRUE(core().next_punch(1, due_ns - 1).empty());
+  EXPECT_FALSE(core().next_punch(1, due_ns).empty());
+}
+
 }  // namespace
 }  // namespace allot::core

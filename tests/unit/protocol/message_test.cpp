@@ -1,3 +1,5 @@
+#include "shared/protocol/message.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +14,6 @@
 
 #include <gtest/gtest.h>
 
-#include "shared/protocol/message.hpp"
 #include "tests/support/seed.hpp"
 #include "tests/unit/protocol/recorded_version_1.hpp"
 
@@ -104,7 +105,7 @@ testing::AssertionResult refused(const Wire& wire, Errc errc) {
   return testing::AssertionSuccess();
 }
 
-TEST(Codec, DecodesTheRecordedBytesOfVersion1) {
+TEST(Message, DecodesTheRecordedBytesOfVersion1) {
   for (const Recorded& recorded : recorded_version_1()) {
     const auto message = decode(from_hex(recorded.hex));
     ASSERT_TRUE(message) << recorded.hex << ' ' << message.error().message();
@@ -112,20 +113,20 @@ TEST(Codec, DecodesTheRecordedBytesOfVersion1) {
   }
 }
 
-TEST(Codec, EncodesTheRecordedBytesOfVersion1) {
+TEST(Message, EncodesTheRecordedBytesOfVersion1) {
   for (const Recorded& recorded : recorded_version_1()) {
     EXPECT_EQ(encode(recorded.message), from_hex(recorded.hex)) << recorded.hex;
   }
 }
 
-TEST(Codec, EveryKindWasRecorded) {
+TEST(Message, EveryKindWasRecorded) {
   std::map<std::size_t, int> seen;
   for (const Recorded& recorded : recorded_version_1()) ++seen[recorded.message.body.index()];
   EXPECT_EQ(seen.size(), std::variant_size_v<Body>);
   EXPECT_EQ(shapes().size(), std::variant_size_v<Body>);
 }
 
-TEST(Codec, EveryKindComesBackAsItWasSent) {
+TEST(Message, EveryKindComesBackAsItWasSent) {
   const test::SeedRange range = test::seeds(200);
   for (std::uint64_t seed = range.first; seed < range.first + range.count; ++seed) {
     const test::SeedScope scope(__FILE__, __LINE__, seed);
@@ -141,7 +142,7 @@ TEST(Codec, EveryKindComesBackAsItWasSent) {
   }
 }
 
-TEST(Codec, RefusesEveryOtherLength) {
+TEST(Message, RefusesEveryOtherLength) {
   for (const Recorded& recorded : recorded_version_1()) {
     const Wire wire = encode(recorded.message);
     std::array<std::byte, 2 * kMessageBytes> longer{};
@@ -160,7 +161,7 @@ TEST(Codec, RefusesEveryOtherLength) {
   }
 }
 
-TEST(Codec, RefusesEachSetBitWhereNoneMayBe) {
+TEST(Message, RefusesEachSetBitWhereNoneMayBe) {
   for (const auto& [kind, shape] : shapes()) {
     for (std::size_t byte = 0; byte < kMessageBytes; ++byte) {
       for (unsigned bit = 0; bit < 8; ++bit) {
@@ -182,7 +183,7 @@ TEST(Codec, RefusesEachSetBitWhereNoneMayBe) {
   }
 }
 
-TEST(Codec, RefusesTextsWithoutAnEnd) {
+TEST(Message, RefusesTextsWithoutAnEnd) {
   std::size_t texts = 0;
   for (const auto& [kind, shape] : shapes()) {
     for (const auto& [offset, length] : shape.texts) {
@@ -199,7 +200,7 @@ TEST(Codec, RefusesTextsWithoutAnEnd) {
   EXPECT_EQ(texts, 7U);
 }
 
-TEST(Codec, KnowsItsKindsAndNoOtherOfAll65536) {
+TEST(Message, KnowsItsKindsAndNoOtherOfAll65536) {
   for (std::uint32_t kind = 0; kind <= 0xFFFF; ++kind) {
     const Wire wire = header_of(static_cast<std::uint16_t>(kind));
     if (shapes().contains(static_cast<std::uint16_t>(kind))) {
@@ -211,7 +212,7 @@ TEST(Codec, KnowsItsKindsAndNoOtherOfAll65536) {
   }
 }
 
-TEST(Codec, NamesBothVersionsIfTheyDiffer) {
+TEST(Message, NamesBothVersionsIfTheyDiffer) {
   Wire wire = header_of(12);
   wire[4] = std::byte{9};
   const auto message = decode(wire);
@@ -221,7 +222,7 @@ TEST(Codec, NamesBothVersionsIfTheyDiffer) {
 }
 
 // Anything may arrive. What is accepted says the same after another round trip.
-TEST(Codec, SurvivesRandomBytes) {
+TEST(Message, SurvivesRandomBytes) {
   std::uint64_t accepted = 0;
   const test::SeedRange range = test::seeds(100'000);
   for (std::uint64_t seed = range.first; seed < range.first + range.count; ++seed) {
@@ -291,6 +292,12 @@ TEST(MakeFailure, SaysWhatTheSystemSaid) {
 TEST(MakeFailure, CutsALongDetail) {
   const Failure failure = make_failure(Error(Errc::kBadName, std::string(500, 'x')));
   EXPECT_EQ(text(failure.detail), std::string(95, 'x'));
+}
+
+TEST(ToError, IsWhatTheFailureWasMadeOf) {
+  const Error error = to_error(make_failure({Errc::kUidQuota, "uid 7"}));
+  EXPECT_EQ(error.errc(), Errc::kUidQuota);
+  EXPECT_EQ(error.detail, "uid 7");
 }
 
 TEST(ProtocolPage, HasARowForEveryKind) {

@@ -29,13 +29,13 @@ struct Names : testing::Test {
     }
   }
   Expected<void> publish(const std::string& name, std::uint32_t block = 0) {
-    return region->publish(publisher, name, region.handle(span, block), region.now_unix_ns);
+    return region->publish(publisher, name, region.handle(span, block), region.now_ns);
   }
   Expected<void> unpublish(const std::string& name, Handle handle) {
-    return region->unpublish(publisher, name, handle, false, region.now_unix_ns);
+    return region->unpublish(publisher, name, handle, false, region.now_ns);
   }
   Expected<void> unpin(std::uint32_t session, Handle handle) {
-    return region->unpin(session, handle, region.now_unix_ns);
+    return region->unpin(session, handle, region.now_ns);
   }
   std::uint32_t word(std::uint32_t block = 0) { return region.word(span, block).load_acquire(); }
 
@@ -56,7 +56,7 @@ TEST_F(Names, PublishMovesTheBlockToTheServiceAndEntersTheName) {
   EXPECT_EQ(entry.state.load_acquire(), 1U);
   EXPECT_EQ(entry.handle, handle.bits());
   EXPECT_EQ(entry.size_bytes, 256U);
-  EXPECT_EQ(entry.published_unix_ns, region.now_unix_ns);
+  EXPECT_EQ(entry.published_unix_ns, region.now_ns);
   EXPECT_EQ(entry.uid, 1000U);
   EXPECT_EQ(protocol::text(entry.name), "camera");
   EXPECT_EQ(region->session(publisher)->granted_bytes, kGranuleBytes) << "the span stays charged";
@@ -280,11 +280,11 @@ TEST_F(Names, AnUnpinnedBlockWaitsLikeAnyFreedMemoryBeforeItIsPunched) {
   region.carve_large(large);
   region.word(large).store_release(test::owned_word(publisher, 100, kOfferedFlags));
   const Handle handle = region.handle(large);
-  ASSERT_TRUE(region->publish(publisher, "frame", handle, region.now_unix_ns));
+  ASSERT_TRUE(region->publish(publisher, "frame", handle, region.now_ns));
   ASSERT_TRUE(region->find(reader, "frame"));
-  ASSERT_TRUE(region->unpublish(publisher, "frame", handle, false, region.now_unix_ns));
+  ASSERT_TRUE(region->unpublish(publisher, "frame", handle, false, region.now_ns));
   ASSERT_TRUE(unpin(reader, handle));
-  region->sweep(region.now_unix_ns);
+  region->sweep(region.now_ns);
   EXPECT_EQ(OwnWord::owner(region.word(large).load_acquire()), OwnWord::kFreed)
       << "its session has large_reclaim_delay_ms to collect it";
 }

@@ -27,10 +27,10 @@ TEST(Punching, WaitsAWhileAfterTheFree) {
   constexpr std::uint64_t kFreedAt = 1'000'000'000;
   ASSERT_TRUE(region->return_span(session, first, kFreedAt));
   EXPECT_TRUE(region->punch_wanted());
-  EXPECT_EQ(region->totals().dirty_bytes, 3 * kGranuleBytes);
+  EXPECT_EQ(region->dirty_bytes(), 3 * kGranuleBytes);
   EXPECT_TRUE(region->next_punch(100, kFreedAt + 199'999'999).empty());
   EXPECT_EQ(region->next_punch(100, kFreedAt + 200'000'000).size(), 2U);
-  EXPECT_EQ(region->totals().dirty_bytes, 0U);
+  EXPECT_EQ(region->dirty_bytes(), 0U);
   EXPECT_FALSE(region->punch_wanted());
   EXPECT_TRUE(region->next_punch(100, kPlenty).empty());
 }
@@ -82,7 +82,7 @@ TEST(Punching, NeverNamesAGranuleThatWasGrantedAgain) {
     const auto plan = region->plan_grant(session, {one.granules, 1, 1024, one.align}, kPlenty);
     ASSERT_TRUE(plan);
     ASSERT_EQ(plan->first, one.expected_first);
-    EXPECT_EQ(region->totals().dirty_bytes, one.left.size() * kGranuleBytes);
+    EXPECT_EQ(region->dirty_bytes(), one.left.size() * kGranuleBytes);
     std::set<std::uint64_t> punched;
     for (const FileRange& range : region.punch_all(kPlenty, 2)) {
       if (range.file != RegionFile::kData) continue;
@@ -91,7 +91,7 @@ TEST(Punching, NeverNamesAGranuleThatWasGrantedAgain) {
       }
     }
     EXPECT_EQ(punched, one.left) << one.granules << " at " << one.align;
-    EXPECT_EQ(region->totals().dirty_bytes, 0U);
+    EXPECT_EQ(region->dirty_bytes(), 0U);
   }
 }
 

@@ -17,7 +17,7 @@ struct Rate : PureDaemon {
     limits.messages_per_second = 10;
     add_region(limits, {});
     (void)ask_for<p::Welcome>(connection, hello("other"));
-    now.unix_ns += 1'000'000'000;  // until here another region's limits held
+    now.monotonic_ns += 1'000'000'000;  // until here another region's limits held
   }
   bool served() {
     const auto answer = ask(connection, p::Unpin{});
@@ -29,14 +29,24 @@ struct Rate : PureDaemon {
 TEST_F(Rate, ABurstIsServedAndThenNoMoreThanTheRate) {
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(served()) << i;
   EXPECT_FALSE(served());
-  now.unix_ns += 99'000'000;
+  now.monotonic_ns += 99'000'000;
   EXPECT_FALSE(served());
-  now.unix_ns += 2'000'000;
+  now.monotonic_ns += 2'000'000;
   EXPECT_TRUE(served()) << "a tenth of a second, one message";
   EXPECT_FALSE(served());
-  now.unix_ns += 3'600'000'000'000;
+  now.monotonic_ns += 3'600'000'000'000;
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(served()) << "no more than the burst is saved up";
   EXPECT_FALSE(served());
+}
+
+TEST_F(Rate, IsNoMatterOfTheWallClock) {
+  while (served()) {
+  }
+  now.unix_ns += 3'600'000'000'000;
+  EXPECT_FALSE(served()) << "an hour set forward";
+  now.unix_ns = 1;
+  now.monotonic_ns += 100'000'000;
+  EXPECT_TRUE(served()) << "set back";
 }
 
 TEST_F(Rate, OfOneConnectionIsNotAnothers) {

@@ -1,10 +1,10 @@
+#include "shared/protocol/message.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <string>
 #include <utility>
-
-#include "shared/protocol/message.hpp"
 
 namespace allot::protocol {
 
@@ -108,6 +108,10 @@ Failure make_failure(const Error& error) noexcept {
   set_text(failure.detail,
            error.errc() == Errc::kSystem ? std::string_view(error.code.message()) : error.detail);
   return failure;
+}
+
+Error to_error(const Failure& failure) {
+  return {static_cast<Errc>(failure.errc), std::string(text(failure.detail))};
 }
 
 }  // namespace allot::protocol

@@ -10,7 +10,7 @@
 #include "daemon/core/region_core.hpp"
 #include "tests/support/core_region.hpp"
 #include "tests/support/refusal.hpp"
-#include "tests/unit/core/recovery_fixture.hpp"
+#include "tests/unit/daemon/core/recovery_fixture.hpp"
 
 namespace allot::core {
 namespace {
@@ -62,6 +62,14 @@ TEST_F(Recovery, FreesWordsThatNameNobody) {
   EXPECT_EQ(region.descriptor(first), region::SpanDescriptor{});
   EXPECT_EQ(region->totals().granted_bytes, 0U);
   EXPECT_EQ(region->uid_granted_bytes(1000), 0U);
+}
+
+TEST_F(Recovery, SetsTheHintThatTheDeadDidNotComeToSet) {
+  const std::uint64_t theirs = carved_span(alive);
+  set_word(theirs, 0, owned_word(alive, 100));
+  set_word(theirs, 1, OwnWord::make(OwnWord::kFreed, 7));  // then it was killed
+  region.recover(dead);
+  EXPECT_NE(hint(theirs), 0U);
 }
 
 TEST_F(Recovery, SetsNoHintWhereItFreedNothing) {

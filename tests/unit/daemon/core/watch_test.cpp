@@ -100,7 +100,7 @@ TEST_F(Watch, IsLimitedPerConnection) {
   };
   EXPECT_TRUE(watch_in_other(4080)) << "every session of a region";
   for (int i = 0; i < 15; ++i) EXPECT_TRUE(ask(peer.first, watch_of(join().second)));
-  EXPECT_EQ(errc_of(peer.first, watch_of(join().second)), Errc::kRateLimit);
+  EXPECT_EQ(errc_of(peer.first, watch_of(join().second)), Errc::kTooManyWatches);
   (void)ask_for<p::Done>(connect(), watch_of(peer.second));
 }
 

@@ -8,7 +8,7 @@
 #include "daemon/core/region_core.hpp"
 #include "tests/support/core_region.hpp"
 #include "tests/support/refusal.hpp"
-#include "tests/unit/core/recovery_fixture.hpp"
+#include "tests/unit/daemon/core/recovery_fixture.hpp"
 
 namespace allot::core {
 namespace {
@@ -133,7 +133,7 @@ TEST_F(LargeBlocks, TakenGoWithTheirSession) {
   for (const FileRange& range : region.punch_all(kPlenty)) {
     EXPECT_NE(range.length_bytes, 0U);
   }
-  EXPECT_EQ(region->totals().dirty_bytes, 0U);
+  EXPECT_EQ(region->dirty_bytes(), 0U);
 }
 
 TEST_F(LargeBlocks, CollectedInTimeAreLeftAlone) {

@@ -1,0 +1,203 @@
+// Where blocks of classes come from: spans that are granted, kept in reserve, carved, given back.
+//
+// All under the session's mutex but the heaps' own stacks. A process that dies at any line leaves
+// spans that the directory names as its own, and the daemon recovers them.
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "client/session_state.hpp"
+
+namespace allot::detail {
+
+namespace p = protocol;
+using region::kGranuleBytes;
+
+namespace {
+
+// A request for spans grows with demand up to this much, so that messages stay rare.
+constexpr std::uint32_t kMaxBatchGranules = 256;
+// Own words that any one-granule span is granted with, so that spare spans serve many classes.
+constexpr std::uint32_t kUsualWords = region::kDefaultWords;
+
+std::uint32_t words_of(const region::SizeClass& size_class) noexcept {
+  const std::uint32_t units =
+      (size_class.block_count + region::kWordsPerUnit - 1) / region::kWordsPerUnit;
+  return std::max(units * region::kWordsPerUnit, kUsualWords);
+}
+
+}  // namespace
+
+// --- blocks of classes ---
+
+void* SessionState::allocate(std::size_t size_bytes, std::size_t alignment) noexcept {
+  CallDeadline deadline(parts_.deadline);
+  auto allocated = [&]() -> Expected<void*> {
+    if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
+    if (size_bytes == 0) return Error(Errc::kSizeZero);
+    if (!std::has_single_bit(alignment) || alignment > kMaxAlignmentBytes) {
+      return Error(Errc::kBadAlignment, std::to_string(alignment) +
+                                            " is not a power of two up to " +
+                                            std::to_string(kMaxAlignmentBytes));
+    }
+    if (size_bytes > parts_.welcome.session_quota_bytes) {
+      return Error(Errc::kSizeTooLarge, std::to_string(size_bytes) +
+                                            " bytes wanted, the session's quota is " +
+                                            std::to_string(parts_.welcome.session_quota_bytes));
+    }
+    std::uint32_t bin = region::bin_of(size_bytes);
+    while (bin < region::kClassCount &&
+           region::natural_alignment(region::kSizeClasses[bin]) < alignment) {
+      ++bin;
+    }
+    return bin < region::kClassCount ? allocate_from_bin(bin, deadline)
+                                     : allocate_large(size_bytes, alignment, deadline);
+  }();
+  if (allocated) return *allocated;
+  set_last_error(allocated.error());
+  return nullptr;
+}
+
+Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin, CallDeadline& deadline) {
+  auto heap = heap_for_this_thread(deadline);
+  if (!heap) return heap.error();
+  if (*heap == nullptr) return Error(Errc::kClosed, "the thread is ending");
+  for (;;) {
+    void* block = nullptr;
+    if (try_pop(**heap, bin, block)) return block;
+    // Empty, or damaged at the top by somebody who writes where he should not.
+    if ((*heap)->drop_damaged(bin) > 0) continue;
+    if ((*heap)->collect(bin)) continue;
+    const region::SizeClass& size_class = region::kSizeClasses[bin];
+    auto lock = lock_open(deadline);
+    if (!lock) return lock.error();
+    auto first = take_span_locked(size_class.span_granules, words_of(size_class), deadline);
+    if (!first) return first.error();
+    (*heap)->carve(bin, *first, window_granules_.load_relaxed() * kGranuleBytes);
+  }
+}
+
+// --- spans ---
+
+Expected<std::uint32_t> SessionState::take_span_locked(std::uint32_t granules, std::uint32_t words,
+                                                       CallDeadline& deadline) {
+  const SpareKind kind{granules, words};
+  book_late_answers_locked();
+  if (spares_[kind].empty()) {
+    // Each request asks for twice as much as the last, up to a limit; if that is refused, for one.
+    std::uint32_t& batch = next_batch_[kind];
+    const std::uint32_t most = std::max(kMaxBatchGranules / granules, 1U);
+    batch = std::clamp(batch * 2, 1U, most);
+    auto granted = grant_locked({granules, batch, words, 1}, deadline);
+    if (!granted && batch > 1 && granted.error() != Errc::kDeadline &&
+        granted.error() != Errc::kDaemonGone) {
+      batch = 1;
+      granted = grant_locked({granules, 1, words, 1}, deadline);
+    }
+    if (!granted) return granted.error();
+    store_spares_locked(*granted);
+  }
+  const std::uint32_t first = spares_[kind].back();
+  spares_[kind].pop_back();
+  return first;
+}
+
+Expected<p::Granted> SessionState::grant_locked(const p::GrantRequest& wanted,
+                                                CallDeadline& deadline) {
+  auto answer = request_locked(wanted, deadline);
+  if (!answer) return answer.error();
+  const auto* const granted = std::get_if<p::Granted>(&*answer);
+  const std::uint64_t total = std::uint64_t{wanted.granules} * wanted.count;
+  if (granted == nullptr || granted->granules != wanted.granules ||
+      granted->count != wanted.count || granted->words != wanted.words ||
+      granted->first > view_.granules() || total > view_.granules() - granted->first ||
+      granted->first + total > granted->high_water_granules) {
+    return Error(Errc::kBadMessage, "the daemon granted something else than was asked for");
+  }
+  if (auto opened = open_window_locked(granted->high_water_granules); !opened) {
+    // What does not go back now goes back when the session ends.
+    Return returned = Return::kDone;
+    for (std::uint32_t i = 0; i < granted->count && answered(returned); ++i) {
+      returned = return_span_locked(
+          static_cast<std::uint32_t>(granted->first) + i * granted->granules, deadline);
+    }
+    return opened.error();
+  }
+  return *granted;
+}
+
+void SessionState::store_spares_locked(const p::Granted& granted) {
+  auto& spares = spares_[{granted.granules, static_cast<std::uint32_t>(granted.words)}];
+  for (std::uint32_t i = granted.count; i-- > 0;) {
+    spares.push_back(static_cast<std::uint32_t>(granted.first) + i * granted.granules);
+  }
+}
+
+Expected<void> SessionState::open_window_locked(std::uint64_t granules) {
+  if (granules > view_.granules()) return Error(Errc::kBadMessage, "window beyond the region");
+  if (auto opened = mapping_.extend(parts_.files, granules); !opened) return opened.error();
+  // R9 pairs with A9 in locate(): the mapping is open before its size is seen.
+  window_granules_.store_release(mapping_.window_granules());
+  return {};
+}
+
+SessionState::Return SessionState::return_span_locked(std::uint32_t first, CallDeadline& deadline) {
+  const auto answer = request_locked(p::ReturnSpan{first}, deadline);
+  if (answer) return Return::kDone;
+  switch (parts_.channel->latest_outcome()) {
+    case Outcome::kNotSent: return Return::kNotSent;
+    case Outcome::kAnswered: return Return::kRefused;
+    case Outcome::kUnknown: break;
+  }
+  return Return::kUnknown;
+}
+
+// Back into the reserve, as if just granted.
+void SessionState::keep_span_locked(std::uint32_t first) {
+  const auto span = view_.find_span(first, window_granules_.load_relaxed());
+  if (!span || span->first != first) return;
+  auto& carve = view_.span_ledger(first).carve;
+  // Relaxed: only we carve. Its blocks are free, so that nobody else's operation finds them.
+  if (carve.load_relaxed() != region::CarveWord::kNone) {
+    carve.store_relaxed(region::CarveWord::kNone);
+    for (std::uint32_t i = 0; i < span->word_count; ++i) {
+      // R5 pairs with A5 in the audit: who sees that the block is gone sees that the carving is.
+      view_.word(first, i).store_release(OwnWord::make(OwnWord::kInvalid, 0));
+    }
+  }
+  spares_[{span->head.granules, span->word_count}].push_back(first);
+}
+
+std::size_t SessionState::trim() noexcept {
+  CallDeadline deadline(parts_.deadline);
+  auto lock = lock_open(deadline);
+  if (!lock) return 0;
+  book_late_answers_locked();
+  ThreadHeap* const mine = this_threads_heap();
+  std::vector<std::uint32_t> free_spans;
+  if (mine != nullptr) mine->release_free_spans(free_spans);
+  {
+    const std::lock_guard parking(parked_mutex_);
+    for (ThreadHeap* const heap : parked_) heap->release_free_spans(free_spans);
+  }
+  for (auto& [kind, list] : spares_) {
+    free_spans.insert(free_spans.end(), list.begin(), list.end());
+    list.clear();
+  }
+  std::size_t given_back = 0;
+  Return returned = Return::kDone;
+  while (!free_spans.empty() && returned == Return::kDone) {
+    const std::uint32_t first = free_spans.back();
+    const auto span = view_.find_span(first, window_granules_.load_relaxed());
+    returned = return_span_locked(first, deadline);
+    if (returned == Return::kDone && span) given_back += span->head.granules * kGranuleBytes;
+    if (!is_still_ours(returned)) free_spans.pop_back();
+  }
+  for (const std::uint32_t first : free_spans) keep_span_locked(first);
+  next_batch_.clear();
+  if (returned != Return::kDone || !collect_large_locked(deadline)) return given_back;
+  return given_back + return_cached_large_locked(deadline);
+}
+
+}  // namespace allot::detail

@@ -1,0 +1,42 @@
+#include "daemon/core/dirty_ranges.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <iterator>
+
+namespace allot::core {
+
+void DirtyRanges::add(std::uint32_t first, std::uint32_t granules, std::uint64_t since_ns) {
+  const bool is_new = ranges_.emplace(first, Dirty{granules, since_ns}).second;
+  assert(is_new);
+  granules_ += granules;
+  (void)is_new;
+}
+
+void DirtyRanges::remove(std::uint32_t first, std::uint32_t granules) {
+  const std::uint32_t end = first + granules;
+  auto it = ranges_.upper_bound(first);
+  if (it != ranges_.begin() && std::prev(it)->first + std::prev(it)->second.granules > first) --it;
+  while (it != ranges_.end() && it->first < end) {
+    const std::uint32_t dirty_first = it->first;
+    const Dirty old = it->second;
+    const std::uint32_t dirty_end = dirty_first + old.granules;
+    it = ranges_.erase(it);
+    if (dirty_first < first) ranges_[dirty_first] = Dirty{first - dirty_first, old.since_ns};
+    if (dirty_end > end) it = ranges_.emplace(end, Dirty{dirty_end - end, old.since_ns}).first;
+    granules_ -= std::min(dirty_end, end) - std::max(dirty_first, first);
+  }
+}
+
+std::optional<DirtyRanges::Range> DirtyRanges::take(std::uint32_t max_granules,
+                                                    std::uint64_t until_ns) {
+  for (const auto& [first, dirty] : ranges_) {
+    if (dirty.since_ns > until_ns) continue;
+    const Range taken{first, std::min(max_granules, dirty.granules)};
+    remove(taken.first, taken.granules);
+    return taken;
+  }
+  return std::nullopt;
+}
+
+}  // namespace allot::core

@@ -1,0 +1,134 @@
+// Callbacks at other sessions' ends, and the thread that runs them.
+
+#include <pthread.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <csignal>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include <allot/session.hpp>
+
+#include "tests/support/refused_syscall.hpp"
+#include "tests/support/served_region.hpp"
+
+namespace allot {
+namespace {
+
+using test::Agent;
+using test::require;
+
+/// One more session of this process, as if of another one.
+Session connect_again(const std::filesystem::path& socket, int which) {
+  auto path = socket.parent_path();
+  for (int i = 0; i < which; ++i) path /= ".";
+  return Session::connect(test::options_for(path / socket.filename())).value();
+}
+
+class ExitWatching : public test::ServedRegion {};
+
+TEST_F(ExitWatching, CloseLetsACallbackFinishBeforeItTakesTheSessionApart) {
+  constexpr int kManyPairs = 1'000'000;
+  Session watching = connect_again(daemon().client_socket(), 1);
+  Session watched = connect_again(daemon().client_socket(), 2);
+  std::promise<void> called;
+  int served = 0;
+  watching
+      .on_exit(watched.id(),
+               [&] {
+                 void* block = watching.allocate(64);
+                 const Handle handle = watching.handle_of(block).value();
+                 (void)watching.free(block);
+                 called.set_value();
+                 while (watching.resolve(handle).error() != Errc::kClosed) {
+                 }
+                 // close() has begun. What needs no daemon goes on.
+                 for (; served < kManyPairs; ++served) {
+                   block = watching.allocate(64);
+                   if (block == nullptr || watching.free(block) != Errc::kOk) return;
+                 }
+               })
+      .value();
+  watched.close();
+  called.get_future().wait();
+  watching.close();
+  EXPECT_EQ(served, kManyPairs);
+}
+
+ALLOT_TEST_ROLE(drops_its_last_handle_in_a_callback) {
+  const std::string socket = test.receive_text();
+  Session observer = Session::connect(test::options_for(socket)).value();
+  auto last = std::make_unique<Session>(connect_again(socket, 1));
+  Session watched = connect_again(socket, 2);
+  const test::ExitNotice exit(observer, last->id());
+  void* const block = last->allocate(100);
+  require(block != nullptr, "allocate");
+  Session& watching = *last;
+  watching
+      .on_exit(watched.id(),
+               [&last, block] {
+                 require(last->free(block) == Errc::kOk, "free");
+                 last.reset();
+               })
+      .value();
+  watched.close();
+  require(exit.wait(), "its end");
+}
+
+TEST_F(ExitWatching, ACallbackMayDropTheLastHandle) {
+  Agent agent("drops_its_last_handle_in_a_callback");
+  agent->send_text(daemon().client_socket().native());
+  EXPECT_TRUE(agent.finish());
+}
+
+ALLOT_TEST_ROLE(is_a_callbacks_last_owner) {
+  const std::string socket = test.receive_text();
+  Session observer = Session::connect(test::options_for(socket)).value();
+  std::optional<Session> last = connect_again(socket, 1);
+  Session watched = connect_again(socket, 2);
+  const test::ExitNotice exit(observer, last->id());
+  last->on_exit(watched.id(), [own = *last] {}).value();
+  last.reset();
+  require(!exit.has_come(), "the callback has a handle");
+  watched.close();
+  require(exit.wait(), "its end");
+}
+
+TEST_F(ExitWatching, ACallbackMayOwnTheLastHandle) {
+  Agent agent("is_a_callbacks_last_owner");
+  agent->send_text(daemon().client_socket().native());
+  EXPECT_TRUE(agent.finish());
+}
+
+ALLOT_TEST_ROLE(cannot_make_threads) {
+  Session session = test::connect_as_told(test);
+  require(test::refuse_syscall(SYS_clone, EAGAIN) && test::refuse_syscall(SYS_clone3, EAGAIN),
+          "a filter of system calls");
+  std::optional<Errc> refused;
+  try {
+    const auto watched = session.on_exit(session.id(), [] {});
+    refused = watched ? Errc::kOk : watched.error().errc();
+  } catch (const std::exception& thrown) {
+    test.send_text(thrown.what());
+  }
+  sigset_t blocked;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+  require(::sigismember(&blocked, SIGTERM) == 0, "SIGTERM stays blocked");
+  require(refused == Errc::kSystem, "another error than kSystem");
+  require(session.free(session.allocate(100)) == Errc::kOk, "the session goes on");
+}
+
+TEST_F(ExitWatching, WithoutAThreadItIsAnErrorAndSignalsAreAsBefore) {
+  Agent agent("cannot_make_threads");
+  (void)test::introduce(agent.link(), daemon());
+  EXPECT_TRUE(agent.finish());
+}
+
+}  // namespace
+}  // namespace allot
