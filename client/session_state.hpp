@@ -3,8 +3,8 @@
 // Shared by all Session handles of the process. The fast paths (FastHeap) do not come here. One
 // mutex guards spans, windows, pins and the channel; it may be held for as long as a request takes,
 // so that who wants it gives up at his own deadline. No loop here waits for a store of another
-// process. Split over five files: session_state.cpp (life, heaps), session_spans.cpp,
-// large_blocks.cpp, ownership.cpp and session_names.cpp.
+// process. Split over six files: session_state.cpp (life, heaps), session_spans.cpp,
+// large_blocks.cpp, chunked_blocks.cpp, ownership.cpp and session_names.cpp.
 //
 // Invariants
 // S1. A span of this session is in exactly one place: a heap's list, spares_, or large_; and in none
@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -79,10 +80,28 @@ class SessionState {
 
   [[nodiscard]] Expected<void> on_exit(const SessionId& other, std::function<void()> callback);
 
+  // Blocks of chunks (chunked_blocks.cpp).
+  struct ChunkedBlock {
+    Handle handle;
+    std::byte* data = nullptr;
+    Atomic<std::uint32_t>* words = nullptr;  // word 0: the block's own
+    std::uint32_t word_count = 0;
+    std::uint64_t size_bytes = 0;
+  };
+  /// A large block with `head` in its words from 1 on and untouched chunks behind, published.
+  [[nodiscard]] Expected<void> publish_chunked(std::string_view name, std::uint64_t size_bytes,
+                                               std::span<const std::uint32_t> head,
+                                               std::uint32_t chunk_count);
+  [[nodiscard]] Expected<ChunkedBlock> find_chunked(std::string_view name);
+  /// kArenaShared if this process or another one has found it more than once.
+  [[nodiscard]] Expected<void> clear_chunks(Handle handle);
+
   // Life.
   [[nodiscard]] SessionId id() const noexcept;
   [[nodiscard]] std::size_t slot() const noexcept { return slot_; }
   [[nodiscard]] bool is_open() const noexcept { return life_.load_acquire() == 0; }
+  /// kOk, kClosed or kForked.
+  [[nodiscard]] Errc life_error() const noexcept;
   void close() noexcept;
   /// The calling thread is about to end: its heap waits for the next thread.
   void park(ThreadHeap* heap) noexcept;
@@ -106,7 +125,6 @@ class SessionState {
   };
   explicit SessionState(Parts parts) noexcept;
   [[nodiscard]] Expected<void> map_region();
-  [[nodiscard]] Errc life_error() const noexcept;
   using Lock = std::unique_lock<std::timed_mutex>;
   /// Holds mutex_ of an open session: kDeadline if others hold it too long, kClosed, kForked.
   [[nodiscard]] Expected<Lock> lock_open(CallDeadline& deadline);
@@ -213,6 +231,10 @@ class SessionState {
   std::map<Handle, Pin> pins_;
   std::vector<Handle> late_pins_;          // whose callers gave up; they are still to be ended
   std::vector<std::uint32_t> late_heaps_;  // the same; the next threads' heaps
+};
+
+struct SessionAccess {
+  static SessionState& state(const Session& session) noexcept { return *session.state_; }
 };
 
 }  // namespace allot::detail

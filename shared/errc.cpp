@@ -59,6 +59,8 @@ std::string_view describe(Errc errc) noexcept {
     case Errc::kNotLast: return "it is not the arena's last push";
     case Errc::kScopeOpen: return "a scope, a scratch or a child arena is still open above";
     case Errc::kScratchConflict: return "every scratch arena of the thread is named as a conflict";
+    case Errc::kArenaShared: return "others hold the arena";
+    case Errc::kReadOnly: return "attached for reading only";
     case Errc::kSystem: return "a system call failed";
   }
   return "unknown error";

@@ -32,7 +32,6 @@ struct Limits {
 // What one message may ask for, so that no message keeps the others waiting. Far above what liballot
 // asks for.
 inline constexpr std::uint32_t kMaxSpansPerGrant = 256;
-inline constexpr std::uint32_t kMaxWordsPerSpan = 65'536;
 inline constexpr std::uint32_t kMaxAlignGranules = 4096;  // 256 MiB
 /// Sessions that one connection may watch: all of a region.
 inline constexpr std::size_t kMaxWatchesPerConnection = 4096;

@@ -126,6 +126,9 @@ class RegionCore {
   [[nodiscard]] Expected<void> unpin(std::uint32_t session, Handle handle, std::uint64_t now_ns);
   [[nodiscard]] Expected<void> unpublish(std::uint32_t session, std::string_view name,
                                          Handle handle, bool administrator, std::uint64_t now_ns);
+  /// Makes every chunk of a published block of chunks untouched, if `session` is the only one that has it
+  /// pinned and of the user who published it.
+  [[nodiscard]] Expected<void> clear_chunks(std::uint32_t session, Handle handle);
 
   // Work in slices.
   struct Ended {
@@ -212,6 +215,8 @@ class RegionCore {
   /// True if nobody owns the block: its session is dead or not there, or the service has no name for
   /// own word `index` of the ledger (a member wrote it).
   [[nodiscard]] bool is_abandoned(std::uint32_t word, std::uint64_t index) const;
+  [[nodiscard]] const NameRecord* find_record(Handle handle) const noexcept;
+  void end_chunks(std::uint64_t first);
   void free_kept_block(const NameRecord& record, std::uint64_t now_ns);
   void drop_pins(std::uint32_t session, std::uint64_t now_ns);
   void hide(NameRecord& record, std::uint64_t now_ns);

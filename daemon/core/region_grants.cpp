@@ -43,7 +43,7 @@ Expected<void> RegionCore::check_grant(std::uint32_t session, const SessionRecor
     return Error(Errc::kBadAlignment, std::to_string(request.align_granules) + " granules");
   }
   if (request.words == 0 || request.words % region::kWordsPerUnit != 0 ||
-      request.words > kMaxWordsPerSpan ||
+      request.words > region::kMaxWordsPerSpan ||
       request.words > std::uint64_t{request.granules} * region::kWordsPerGranule ||
       request.words / region::kWordsPerUnit > SpanDescriptor::kMaxWordUnits) {
     return Error(Errc::kBadArgument, std::to_string(request.words) + " own words");

@@ -1,13 +1,15 @@
-// Names of published blocks: publish, find (which pins), unpin, unpublish.
+// Names of published blocks: publish, find (which pins), unpin, unpublish; clear one in chunks.
 
 #include <algorithm>
 #include <cassert>
 
 #include "daemon/core/region_core.hpp"
+#include "shared/region/chunk_words.hpp"
 
 namespace allot::core {
 
 using detail::OwnWord;
+using region::ChunkWords;
 
 Expected<void> RegionCore::publish(std::uint32_t session, std::string_view name, Handle handle,
                                    std::uint64_t now_unix_ns) {
@@ -120,10 +122,56 @@ void RegionCore::free_kept_block(const NameRecord& record, std::uint64_t now_ns)
       OwnWord::generation(word) != record.handle.generation()) {
     return;
   }
+  end_chunks(first);
   if (!own.compare_exchange_acq_rel(word, OwnWord::after_free(word, OwnWord::kFreed))) return;
   ++totals_.reclaimed_blocks;
   view_.span_ledger(first).hint.store_release(1);
   note_freed(first, now_ns);
+}
+
+Expected<void> RegionCore::clear_chunks(std::uint32_t session, Handle handle) {
+  auto caller = live_session(session);
+  if (!caller) return caller.error();
+  const NameRecord* const record = find_record(handle);
+  if (record == nullptr || !record->pins.contains(session)) {
+    return Error(Errc::kNameUnknown, "this session has not found the block");
+  }
+  if ((*caller)->peer.uid != record->uid) {
+    return Error(Errc::kNotOwner, "another user published it");
+  }
+  if (record->pins.size() > 1) {
+    return Error(Errc::kArenaShared, std::to_string(record->pins.size() - 1) + " other sessions");
+  }
+  const std::uint64_t first = record->word / region::kWordsPerGranule;
+  const auto span = view_.find_span(first, high_water_);
+  if (!span || span->first != first || !view_.carving_of(*span).chunked) {
+    return Error(Errc::kArenaKind, "not made to be shared");
+  }
+  for (std::uint32_t i = ChunkWords::kFirst; i < span->word_count; i += ChunkWords::kStride) {
+    auto& word = view_.word(first, i);
+    if (word.load_relaxed() != 0) word.store_release(ChunkWords::head(0));
+  }
+  auto& epoch = view_.word(first, ChunkWords::kEpoch);
+  epoch.store_release(ChunkWords::head(ChunkWords::value(epoch.load_relaxed()) + 1));
+  return {};
+}
+
+const RegionCore::NameRecord* RegionCore::find_record(Handle handle) const noexcept {
+  for (const auto& [name, record] : names_) {
+    if (record.handle == handle) return &record;
+  }
+  const auto hidden = std::find_if(hidden_.begin(), hidden_.end(), [handle](const auto& record) {
+    return record.handle == handle;
+  });
+  return hidden == hidden_.end() ? nullptr : &*hidden;
+}
+
+// From now on an ordinary large block: nobody has it pinned, so nobody fills its chunks.
+void RegionCore::end_chunks(std::uint64_t first) {
+  const auto span = view_.find_span(first, high_water_);
+  if (!span || span->first != first || !view_.carving_of(*span).chunked) return;
+  view_.span_ledger(first).carve.store_release(region::CarveWord::kLarge);
+  for (std::uint32_t i = 1; i < span->word_count; ++i) view_.word(first, i).store_relaxed(0);
 }
 
 void RegionCore::drop_pins(std::uint32_t session, std::uint64_t now_ns) {

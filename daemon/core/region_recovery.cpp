@@ -80,6 +80,8 @@ void RegionCore::recover_span(Extent& extent, std::uint64_t now_ns) {
   bool live = false;
   bool freed = false;
   bool to_collect = false;
+  // Words behind the first of a chunked block are no blocks: closed, and not counted.
+  const bool chunked = view_.span_ledger(first).carve.load_acquire() == region::CarveWord::kChunked;
   for (std::uint32_t i = 0; i < extent.info.word_count; ++i) {
     auto& own = view_.word(first, i);
     std::uint32_t word = own.load_acquire();
@@ -88,11 +90,13 @@ void RegionCore::recover_span(Extent& extent, std::uint64_t now_ns) {
       const std::uint32_t next = OwnWord::after_free(word, OwnWord::kFreed);
       if (tries == kTries) own.store_release(next);
       if (tries == kTries || own.compare_exchange_acq_rel(word, next)) {
+        word = next;
+        if (chunked && i > 0) continue;
         ++totals_.recovered_blocks;
         freed = true;
-        word = next;
       }
     }
+    if (chunked && i > 0) continue;
     live = live || OwnWord::is_live(word);
     to_collect = to_collect || OwnWord::owner(word) == OwnWord::kFreed;
   }
@@ -166,8 +170,7 @@ void RegionCore::note_freed(std::uint64_t first, std::uint64_t now_ns) {
     sweep_orphan(*extent, now_ns);
     return;
   }
-  if (region::CarveWord::kind(view_.span_ledger(first).carve.load_acquire()) ==
-      region::CarveWord::kLarge) {
+  if (region::CarveWord::is_one_block(view_.span_ledger(first).carve.load_acquire())) {
     freed_large_.try_emplace(extent->first(), now_ns);
     // Where one message comes from others may have been lost.
     large_left_to_look_at_ = true;
@@ -190,7 +193,7 @@ void RegionCore::look_for_freed_large(std::uint64_t now_ns) {
       continue;
     }
     // Relaxed: take_large_block() looks again, in order.
-    if (view_.span_ledger(first).carve.load_relaxed() != region::CarveWord::kLarge ||
+    if (!region::CarveWord::is_one_block(view_.span_ledger(first).carve.load_relaxed()) ||
         OwnWord::owner(view_.word(first, 0).load_relaxed()) != OwnWord::kFreed) {
       continue;
     }
@@ -245,7 +248,9 @@ void RegionCore::take_large_block(const Extent& extent) {
   std::uint32_t word = own.load_acquire();
   if (OwnWord::owner(word) != OwnWord::kFreed) return;  // its session was quicker
   // It may even have cut the span anew: then this word is a small block's.
-  if (view_.span_ledger(extent.first()).carve.load_acquire() != region::CarveWord::kLarge) return;
+  if (!region::CarveWord::is_one_block(view_.span_ledger(extent.first()).carve.load_acquire())) {
+    return;
+  }
   const std::uint32_t taken = OwnWord::make(OwnWord::kTaken, OwnWord::generation(word));
   // R4 pairs with A4 in the session's collect_large_locked(): exactly one of the two moves the word.
   if (own.compare_exchange_acq_rel(word, taken)) taken_[extent.first()] = 0;

@@ -144,6 +144,9 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
   if (const auto* request = std::get_if<p::Unpin>(&message.body)) {
     return done(region->unpin(session, Handle::from_bits(request->handle), now.monotonic_ns));
   }
+  if (const auto* request = std::get_if<p::ClearChunks>(&message.body)) {
+    return done(region->clear_chunks(session, Handle::from_bits(request->handle)));
+  }
   if (std::holds_alternative<p::Bye>(message.body)) {
     region->note_goodbye(session);
     return p::Body(p::Done{});

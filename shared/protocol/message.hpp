@@ -12,7 +12,7 @@
 // | GrantRequest     | client | Granted                                          |
 // | ReturnSpan       | client | Done                                             |
 // | AttachHeap       | client | HeapAttached                                     |
-// | Publish, Unpublish, Unpin | client | Done                                    |
+// | Publish, Unpublish, Unpin, ClearChunks | client | Done                       |
 // | Find             | client | Found                                            |
 // | Watch            | client | Done, and PeerGone when the watched session ends |
 // | FreedElsewhere   | client | one-way                                          |
@@ -52,6 +52,7 @@ enum class Kind : std::uint16_t {
   kWatch = 10,
   kFreedElsewhere = 11,
   kBye = 12,
+  kClearChunks = 13,
   kWelcome = 65,
   kChallenge = 66,
   kGranted = 67,
@@ -131,6 +132,10 @@ struct FreedElsewhere {
 struct Bye {
   static constexpr Kind kKind = Kind::kBye;
 };
+struct ClearChunks {
+  static constexpr Kind kKind = Kind::kClearChunks;
+  std::uint64_t handle = 0;
+};
 
 struct Welcome {
   static constexpr Kind kKind = Kind::kWelcome;
@@ -176,7 +181,7 @@ struct Failure {
 };
 
 using Body = std::variant<Hello, ChallengeAnswer, GrantRequest, ReturnSpan, AttachHeap, Publish,
-                          Unpublish, Find, Unpin, Watch, FreedElsewhere, Bye, Welcome, Challenge,
+                          Unpublish, Find, Unpin, Watch, FreedElsewhere, Bye, ClearChunks, Welcome, Challenge,
                           Granted, HeapAttached, Found, Done, PeerGone, Failure>;
 
 struct Message {

@@ -16,6 +16,8 @@ inline constexpr std::uint32_t kWordsPerGranule = 4096;
 inline constexpr std::uint32_t kWordsPerUnit = 256;
 /// Own words that a granted span has at least: one page of the ledger where pages have 4 KiB.
 inline constexpr std::uint32_t kDefaultWords = 1024;
+/// And at most.
+inline constexpr std::uint32_t kMaxWordsPerSpan = 65'536;
 
 /// Smallest and largest region.
 inline constexpr std::uint64_t kMinGranules = 16;

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "shared/region/chunk_words.hpp"
 #include "shared/region/size_class.hpp"
 
 namespace allot::region {
@@ -88,6 +89,7 @@ std::string layout_text() {
   line(out, "session.detached", static_cast<std::uint64_t>(SessionState::kDetached));
   line(out, "session.draining", static_cast<std::uint64_t>(SessionState::kDraining));
   line(out, "carve.large", CarveWord::kLarge);
+  line(out, "carve.chunked", CarveWord::kChunked);
   line(out, "carve.first_bin", CarveWord::blocks(0));
   line(out, "carve.second_bin", CarveWord::blocks(1));
   line(out, "own.generation_mask", detail::OwnWord::kGenerationMask);
@@ -98,6 +100,15 @@ std::string layout_text() {
   line(out, "own.freed", detail::OwnWord::kFreed);
   line(out, "own.kept", detail::OwnWord::kKept);
   line(out, "own.taken", detail::OwnWord::kTaken);
+  ALLOT_CONSTANT(ChunkWords::kEpoch);
+  ALLOT_CONSTANT(ChunkWords::kForm);
+  ALLOT_CONSTANT(ChunkWords::kUnitBytes);
+  ALLOT_CONSTANT(ChunkWords::kChunkUnits);
+  ALLOT_CONSTANT(ChunkWords::kChunkCount);
+  ALLOT_CONSTANT(ChunkWords::kPlace);
+  ALLOT_CONSTANT(ChunkWords::kPlaceWords);
+  ALLOT_CONSTANT(ChunkWords::kFirst);
+  ALLOT_CONSTANT(ChunkWords::kStride);
   for (const SizeClass& one : kSizeClasses) {
     line(out, "class.block_bytes", one.block_bytes);
     line(out, "class.cell_bytes", one.cell_bytes);

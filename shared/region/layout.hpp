@@ -102,14 +102,18 @@ struct SpanLedger {
 // How a span is cut: written by its session after the own words (release), read as input.
 struct CarveWord {
   static constexpr std::uint64_t kNone = 0;
-  static constexpr std::uint64_t kBlocks = 1;  // bits 8..15: the bin
-  static constexpr std::uint64_t kLarge = 2;   // one block, the whole span
+  static constexpr std::uint64_t kBlocks = 1;   // bits 8..15: the bin
+  static constexpr std::uint64_t kLarge = 2;    // one block, the whole span
+  static constexpr std::uint64_t kChunked = 3;  // the same; further words are ChunkWords
 
   static constexpr std::uint64_t blocks(std::uint32_t bin) noexcept {
     return kBlocks | (std::uint64_t{bin} << 8);
   }
   static constexpr std::uint64_t kind(std::uint64_t word) noexcept { return word & 0xFF; }
   static constexpr std::uint64_t bin(std::uint64_t word) noexcept { return word >> 8; }
+  static constexpr bool is_one_block(std::uint64_t word) noexcept {
+    return word == kLarge || word == kChunked;
+  }
 };
 
 template <class T>

@@ -33,7 +33,9 @@ Carving RegionView::carving_of(const SpanRef& span) const noexcept {
       if (word != 0) out.kind = Carving::Kind::kInvalid;
       return out;
     case CarveWord::kLarge:
+    case CarveWord::kChunked:
       if (CarveWord::bin(word) != 0 || span.word_count == 0) break;
+      out.chunked = word == CarveWord::kChunked;
       out.kind = Carving::Kind::kLarge;
       out.bin = kLargeBin;
       out.block_bytes = std::uint64_t{span.head.granules} * kGranuleBytes;

@@ -152,9 +152,10 @@ SpanCount::Verdict SpanCount::judge_block(std::uint32_t word) {
 
 // A word behind the last block. Where there is no carving yet, the span's session may be making one,
 // ahead of the carve word: free words of blocks, or the one word of a large block, its own. Where
-// the carving makes no sense, nothing is expected of the words.
+// the carving makes no sense, nothing is expected of the words. Chunk words are nobody's blocks.
 SpanCount::Verdict SpanCount::judge_beyond(std::uint32_t word) {
   if (word == 0) return Verdict::kFine;
+  if (sums_.carving.chunked) return judge_chunk(word);
   const std::uint32_t unflagged = word & ~OwnWord::kGenerationMask;
   const bool may_be_carved_now =
       sums_.carving.kind == Carving::Kind::kNone &&
@@ -168,6 +169,16 @@ SpanCount::Verdict SpanCount::judge_beyond(std::uint32_t word) {
   if (OwnWord::is_session(word)) count_owned(word, 0);
   if (OwnWord::owner(word) == OwnWord::kKept) count_kept(word, 0);
   return Verdict::kFine;
+}
+
+SpanCount::Verdict SpanCount::judge_chunk(std::uint32_t word) {
+  if (OwnWord::is_exposed(word) || OwnWord::is_offered(word)) {
+    return confirm(Fault::kFlagsWrong, word);
+  }
+  const std::uint32_t owner = OwnWord::owner(word);
+  if (owner == OwnWord::kFree || owner == OwnWord::kFreed) return Verdict::kFine;
+  if (!OwnWord::is_session(word)) return confirm(Fault::kWordBeyondBlocks, word);
+  return sink_->is_present(owner) ? Verdict::kFine : confirm(Fault::kOwnerAbsent, word);
 }
 
 void SpanCount::count_owned(std::uint32_t word, std::uint64_t block_bytes) {

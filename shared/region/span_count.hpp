@@ -67,6 +67,7 @@ class SpanCount {
   Verdict judge_word();
   Verdict judge_block(std::uint32_t word);
   Verdict judge_beyond(std::uint32_t word);
+  [[nodiscard]] Verdict judge_chunk(std::uint32_t word);
   void count_owned(std::uint32_t word, std::uint64_t block_bytes);
   void count_kept(std::uint32_t word, std::uint64_t block_bytes);
   void flush_run();

@@ -36,6 +36,7 @@ namespace allot {
 namespace detail {
 class SessionState;
 struct FastHeap;
+struct SessionAccess;
 }  // namespace detail
 
 template <class T>
@@ -190,6 +191,7 @@ class ALLOT_EXPORT Session {
  private:
   friend class EmbeddedRegion;
   friend struct FastAccess;
+  friend struct detail::SessionAccess;
   explicit Session(std::shared_ptr<detail::SessionState> state) noexcept;
 
   std::shared_ptr<detail::SessionState> state_;

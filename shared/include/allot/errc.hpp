@@ -74,6 +74,8 @@ enum class Errc : std::uint16_t {
   kNotLast = 86,
   kScopeOpen = 87,
   kScratchConflict = 88,
+  kArenaShared = 89,
+  kReadOnly = 90,
   kSystem = 99,
 };
 

@@ -30,8 +30,8 @@ TEST(Bounds, OfAGrantsSpansWordsAndAlignment) {
   };
   EXPECT_EQ(errc(request_of(1, kMaxSpansPerGrant, 1024)), Errc::kOk);
   EXPECT_EQ(errc(request_of(1, kMaxSpansPerGrant + 1, 1024)), Errc::kBadArgument);
-  EXPECT_EQ(errc(request_of(64, 1, kMaxWordsPerSpan)), Errc::kOk);
-  EXPECT_EQ(errc(request_of(64, 1, kMaxWordsPerSpan + region::kWordsPerUnit)), Errc::kBadArgument);
+  EXPECT_EQ(errc(request_of(64, 1, region::kMaxWordsPerSpan)), Errc::kOk);
+  EXPECT_EQ(errc(request_of(64, 1, region::kMaxWordsPerSpan + region::kWordsPerUnit)), Errc::kBadArgument);
   EXPECT_EQ(errc(request_of(1, 1, 1024, kMaxAlignGranules)), Errc::kOk);
   EXPECT_EQ(errc(request_of(1, 1, 1024, kMaxAlignGranules * 2)), Errc::kBadAlignment);
 }

@@ -1,0 +1,97 @@
+// Blocks of chunks: large blocks with chunk words behind their own word, published and found.
+//
+// One is ours until publish; killed before, its words are recovered like any others. From publish
+// on it is the service's, and nobody but the daemon changes its carve word.
+
+#include <algorithm>
+#include <utility>
+
+#include "client/session_state.hpp"
+#include "shared/platform/random.hpp"
+#include "shared/region/chunk_words.hpp"
+
+namespace allot::detail {
+
+namespace p = protocol;
+using region::BlockRef;
+using region::CarveWord;
+using region::ChunkWords;
+using region::kGranuleBytes;
+
+Expected<void> SessionState::publish_chunked(std::string_view name, std::uint64_t size_bytes,
+                                             std::span<const std::uint32_t> head,
+                                             std::uint32_t chunk_count) {
+  if (!p::is_valid_name(name, region::kNameBytes)) return Error(Errc::kBadName, std::string(name));
+  const std::uint64_t granules = (size_bytes + kGranuleBytes - 1) / kGranuleBytes;
+  if (granules > view_.granules()) return Error(Errc::kSizeTooLarge);
+  const std::uint32_t needed = ChunkWords::needed(chunk_count);
+  const std::uint32_t words =
+      (needed + region::kWordsPerUnit - 1) / region::kWordsPerUnit * region::kWordsPerUnit;
+  CallDeadline deadline(parts_.deadline);
+  std::uint32_t first = 0;
+  {
+    auto lock = lock_open(deadline);
+    if (!lock) return lock.error();
+    book_late_answers_locked();
+    // Never a cached span: its words are too few, and its bytes somebody's.
+    auto granted = grant_locked({static_cast<std::uint32_t>(granules), 1, words, 1}, deadline);
+    if (!granted) return granted.error();
+    first = static_cast<std::uint32_t>(granted->first);
+    large_[first] = LargeSpan{static_cast<std::uint32_t>(granules), false};
+    for (std::uint32_t i = 0; i < head.size(); ++i) {
+      view_.word(first, i + 1).store_relaxed(ChunkWords::head(head[i]));
+    }
+    for (std::uint32_t i = 0; i < chunk_count; ++i) {
+      view_.word(first, ChunkWords::of_chunk(i)).store_relaxed(ChunkWords::head(0));
+    }
+    // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
+    view_.word(first, 0).store_release(
+        OwnWord::make(id_, static_cast<std::uint32_t>(platform::random_u64())));
+    // R2 pairs with A2 in RegionView::carving_of(): the words before the carve word.
+    view_.span_ledger(first).carve.store_release(CarveWord::kChunked);
+    const std::lock_guard counting(counters_mutex_);
+    session_heap_->bins[region::kLargeBin].counters->allocations.add_single_writer(1);
+  }
+  std::byte* const block = mapping_.data() + first * kGranuleBytes;
+  auto published = publish(name, block);
+  if (published) return {};
+  // Unless the daemon has it all the same, an ordinary large block again, and freed.
+  if (OwnWord::owner(view_.word(first, 0).load_acquire()) == id_) {
+    for (std::uint32_t i = 1; i < words; ++i) view_.word(first, i).store_relaxed(0);
+    view_.span_ledger(first).carve.store_release(CarveWord::kLarge);
+    (void)free(block);
+  }
+  return published.error();
+}
+
+Expected<SessionState::ChunkedBlock> SessionState::find_chunked(std::string_view name) {
+  auto found = find(name);
+  if (!found) return found.error();
+  CallDeadline deadline(parts_.deadline);
+  BlockRef block;
+  Errc errc = locate(found->address, block, deadline);
+  if (errc == Errc::kOk && !block.carving.chunked) errc = Errc::kArenaKind;
+  if (errc != Errc::kOk) {
+    (void)unpin(found->handle, deadline);
+    return Error(errc, "'" + std::string(name) + "' is not shared in chunks");
+  }
+  return ChunkedBlock{found->handle, mapping_.data() + block.span.first * kGranuleBytes, block.word,
+                      block.span.word_count, block.carving.block_bytes};
+}
+
+Expected<void> SessionState::clear_chunks(Handle handle) {
+  CallDeadline deadline(parts_.deadline);
+  auto lock = lock_open(deadline);
+  if (!lock) return lock.error();
+  book_late_answers_locked();
+  const auto pin = pins_.find(handle);
+  if (pin != pins_.end() && pin->second.finds > 1) {
+    return Error(Errc::kArenaShared,
+                 "this process has attached it " + std::to_string(pin->second.finds) + " times");
+  }
+  auto answer = request_locked(p::ClearChunks{handle.bits()}, deadline);
+  if (!answer) return answer.error();
+  return {};
+}
+
+}  // namespace allot::detail

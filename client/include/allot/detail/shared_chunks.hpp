@@ -1,0 +1,147 @@
+// SharedChunks: one user's hold on a published block that many processes fill in chunks.
+//
+// What SharedArena and SharedVlArray stand on. A user has one open chunk: it was claimed by a CAS on the
+// chunk's word, and only its user stores to that word: how many units are filled. Others read it.
+// A user that dies leaves its word to the recovery, which turns {session, filled} into {closed,
+// filled}; whoever needs room next goes on behind what is filled. So nobody waits for anybody, and
+// what was filled stays.
+//
+// Used by one thread at a time. What it reads from shared memory is bounds-checked: another member
+// can damage contents, not this process's other memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include <allot/detail/atomic.hpp>
+#include <allot/detail/chunk_form.hpp>
+#include <allot/place.hpp>
+#include <allot/session.hpp>
+
+namespace allot {
+
+/// What an attached user may do.
+enum class ShareAccess : std::uint8_t { kReadOnly, kReadWrite };
+
+/// How the chunks of a shared arena or array stand. Others may change it meanwhile.
+struct ChunkUsage {
+  std::uint32_t untouched_chunks = 0;
+  std::uint32_t open_chunks = 0;    // being filled by somebody who lives
+  std::uint32_t closed_chunks = 0;  // full, or left by their user, who may have died
+  std::uint64_t used_bytes = 0;
+  std::uint64_t size_bytes = 0;
+  /// Of open and closed chunks, not filled. An open chunk's rest is its user's; a closed one's goes
+  /// to whoever needs room.
+  std::uint64_t open_rest_bytes = 0;
+  std::uint64_t closed_rest_bytes = 0;
+};
+
+namespace detail {
+
+/// Bounds: unit_bytes and chunk_units below 2^18, chunk_count at most kMaxChunks.
+struct ChunkShape {
+  ChunkForm form = ChunkForm::kArena;
+  std::uint32_t unit_bytes = 0;
+  std::uint32_t chunk_units = 0;
+  std::uint32_t chunk_count = 0;
+
+  [[nodiscard]] constexpr std::uint64_t chunk_bytes() const noexcept {
+    return std::uint64_t{unit_bytes} * chunk_units;
+  }
+};
+
+inline constexpr std::uint32_t kMaxChunks = 4092;
+inline constexpr std::uint32_t kMaxChunkUnits = (1U << 18) - 1;
+inline constexpr std::uint32_t kChunkWordStride = 16;
+
+/// The shape for `units` units in all, in chunks of `chunk_units` (0: a suitable number).
+[[nodiscard]] ALLOT_EXPORT Expected<ChunkShape> shape_of(ChunkForm form, std::uint64_t unit_bytes,
+                                                         std::uint64_t units,
+                                                         std::uint64_t chunk_units);
+
+class ALLOT_EXPORT SharedChunks {
+ public:
+  /// Allocates, publishes and attaches.
+  [[nodiscard]] static Expected<SharedChunks> create(const Session& session, std::string_view name,
+                                                     const ChunkShape& shape, Place place);
+  /// kTypeMismatch for another form or unit.
+  [[nodiscard]] static Expected<SharedChunks> attach(const Session& session, std::string_view name,
+                                                     ChunkForm form, std::uint64_t unit_bytes,
+                                                     ShareAccess access);
+  SharedChunks() noexcept = default;
+  SharedChunks(SharedChunks&& other) noexcept { swap(other); }
+  SharedChunks& operator=(SharedChunks&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  SharedChunks(const SharedChunks&) = delete;
+  SharedChunks& operator=(const SharedChunks&) = delete;
+  ~SharedChunks() { detach(); }
+
+  explicit operator bool() const noexcept { return data_ != nullptr; }
+  /// Closes the open chunk and ends the pin. Nothing in a forked child, or once the session is closed.
+  void detach() noexcept;
+  /// Closes the open chunk and claims one with room for `units`; kArenaFull, kReadOnly, kClosed,
+  /// kForked. O(chunks) once, then O(1) amortised.
+  [[nodiscard]] Errc claim(std::uint32_t units) noexcept;
+  /// The same for one unit in the first chunk that is not full; kArenaShared if somebody fills it.
+  [[nodiscard]] Errc claim_in_order() noexcept;
+  void close_chunk() noexcept;
+  /// Every chunk untouched again, if nobody else has it. kArenaShared, kNotOwner, kReadOnly.
+  [[nodiscard]] Expected<void> clear();
+  [[nodiscard]] Expected<void> unpublish(std::string_view name);
+  [[nodiscard]] ChunkUsage usage() const noexcept;
+  [[nodiscard]] std::uint32_t epoch() const noexcept;
+
+  /// Units that are filled in `chunk`, which is below chunk_count: they may be read.
+  [[nodiscard]] std::uint32_t filled(std::uint32_t chunk) const noexcept {
+    // A12 pairs with R12: what was written to the units before they count.
+    const std::uint32_t units = word_of(chunk).load_acquire() & kUnitsMask;
+    return units < shape_.chunk_units ? units : shape_.chunk_units;
+  }
+  [[nodiscard]] std::byte* chunk_data(std::uint32_t chunk) const noexcept {
+    return data_ + chunk * shape_.chunk_bytes();
+  }
+  [[nodiscard]] const ChunkShape& shape() const noexcept { return shape_; }
+  [[nodiscard]] std::byte* data() const noexcept { return data_; }
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept {
+    return shape_.chunk_bytes() * shape_.chunk_count;
+  }
+
+  /// The first chunk from `chunk` on that is not full; chunk_count if all are.
+  [[nodiscard]] std::uint32_t first_not_full(std::uint32_t chunk) const noexcept {
+    while (chunk < shape_.chunk_count && filled(chunk) == shape_.chunk_units) ++chunk;
+    return chunk;
+  }
+
+  // The open chunk; word() is null if there is none.
+  [[nodiscard]] Atomic<std::uint32_t>* word() const noexcept { return word_; }
+  [[nodiscard]] std::uint32_t chunk() const noexcept { return chunk_; }
+
+  static constexpr std::uint32_t kUnitsMask = kMaxChunkUnits;
+
+ private:
+  [[nodiscard]] Errc check_writer() const noexcept;
+  /// Opens `chunk` if nobody fills it and it has room.
+  [[nodiscard]] bool try_open(std::uint32_t chunk, std::uint32_t units) noexcept;
+  [[nodiscard]] Atomic<std::uint32_t>& word_of(std::uint32_t chunk) const noexcept {
+    return chunk_words_[std::size_t{chunk} * kChunkWordStride];
+  }
+  void swap(SharedChunks& other) noexcept;
+
+  std::optional<Session> session_;
+  Handle handle_;
+  ChunkShape shape_;
+  ShareAccess access_ = ShareAccess::kReadOnly;
+  std::byte* data_ = nullptr;
+  Atomic<std::uint32_t>* head_words_ = nullptr;
+  Atomic<std::uint32_t>* chunk_words_ = nullptr;
+  Atomic<std::uint32_t>* word_ = nullptr;
+  std::uint32_t chunk_ = 0;
+  std::uint32_t next_ = 0;  // where the next claim begins to look
+};
+
+}  // namespace detail
+}  // namespace allot

@@ -1,0 +1,231 @@
+#include <allot/detail/shared_chunks.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "client/session_state.hpp"
+#include "shared/region/chunk_words.hpp"
+
+namespace allot::detail {
+
+using region::ChunkWords;
+
+static_assert(kMaxChunks == ChunkWords::kMaxChunks && kMaxChunkUnits == ChunkWords::kMaxValue);
+static_assert(kChunkWordStride == ChunkWords::kStride);
+
+namespace {
+
+constexpr std::uint64_t kUsualChunkBytes = 64 * 1024;
+constexpr std::uint64_t kUsualChunks = 1024;
+
+// Word 1 is the first.
+using Head = std::array<std::uint32_t, ChunkWords::kFirst - 1>;
+
+Head head_of(const ChunkShape& shape, Place place) {
+  Head head{};
+  head[ChunkWords::kForm - 1] = static_cast<std::uint32_t>(shape.form);
+  head[ChunkWords::kUnitBytes - 1] = shape.unit_bytes;
+  head[ChunkWords::kChunkUnits - 1] = shape.chunk_units;
+  head[ChunkWords::kChunkCount - 1] = shape.chunk_count;
+  std::string text = std::string(place.file) + ':' + std::to_string(place.line);
+  constexpr std::size_t kRoom = std::size_t{2} * ChunkWords::kPlaceWords;
+  if (text.size() > kRoom) text.erase(0, text.size() - kRoom);  // the end tells more
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    head[ChunkWords::kPlace - 1 + i / 2] |= std::uint32_t{static_cast<unsigned char>(text[i])}
+                                            << (8 * (i % 2));
+  }
+  return head;
+}
+
+}  // namespace
+
+Expected<ChunkShape> shape_of(ChunkForm form, std::uint64_t unit_bytes, std::uint64_t units,
+                              std::uint64_t chunk_units) {
+  const auto refuse = [](const std::string& what) { return Error(Errc::kBadArgument, what); };
+  if (units == 0 || unit_bytes == 0) return Error(Errc::kSizeZero);
+  if (unit_bytes > ChunkWords::kMaxValue) {
+    return Error(Errc::kSizeTooLarge, std::to_string(unit_bytes) +
+                                          " bytes an element, the most is " +
+                                          std::to_string(ChunkWords::kMaxValue));
+  }
+  if (units > ~std::uint64_t{0} / unit_bytes) return Error(Errc::kSizeTooLarge);
+  if (chunk_units == 0) {
+    chunk_units = std::max({units / kUsualChunks, kUsualChunkBytes / unit_bytes, std::uint64_t{1}});
+    chunk_units = std::min<std::uint64_t>(chunk_units, kMaxChunkUnits);
+  }
+  if (chunk_units > kMaxChunkUnits) {
+    return refuse(std::to_string(chunk_units * unit_bytes) + " bytes a chunk, the most is " +
+                  std::to_string(std::uint64_t{kMaxChunkUnits} * unit_bytes));
+  }
+  const std::uint64_t count = units / chunk_units + (units % chunk_units == 0 ? 0 : 1);
+  const std::uint64_t granules =
+      count > kMaxChunks ? 1 : (count * chunk_units * unit_bytes - 1) / region::kGranuleBytes + 1;
+  if (count > kMaxChunks ||
+      ChunkWords::needed(static_cast<std::uint32_t>(count)) > granules * region::kWordsPerGranule) {
+    return refuse(std::to_string(units * unit_bytes) + " bytes make more chunks than " +
+                  std::to_string(kMaxChunks) + ", or too small ones: take larger chunks");
+  }
+  return ChunkShape{form, static_cast<std::uint32_t>(unit_bytes),
+                    static_cast<std::uint32_t>(chunk_units), static_cast<std::uint32_t>(count)};
+}
+
+Expected<SharedChunks> SharedChunks::create(const Session& session, std::string_view name,
+                                            const ChunkShape& shape, Place place) {
+  SessionState& state = SessionAccess::state(session);
+  const std::uint64_t bytes = shape.chunk_bytes() * shape.chunk_count;
+  auto published = state.publish_chunked(name, bytes, head_of(shape, place), shape.chunk_count);
+  if (!published) return published.error();
+  return attach(session, name, shape.form, shape.unit_bytes, ShareAccess::kReadWrite);
+}
+
+Expected<SharedChunks> SharedChunks::attach(const Session& session, std::string_view name,
+                                            ChunkForm form, std::uint64_t unit_bytes,
+                                            ShareAccess access) {
+  auto block = SessionAccess::state(session).find_chunked(name);
+  if (!block) return block.error();
+  SharedChunks chunks;
+  chunks.session_ = session;
+  chunks.handle_ = block->handle;
+  chunks.access_ = access;
+  chunks.data_ = block->data;
+  chunks.head_words_ = block->words;
+  chunks.chunk_words_ = block->words + ChunkWords::kFirst;
+  // Once, and checked: others may change it, and then they only fool themselves.
+  const auto read = [&](std::uint32_t index) {
+    return index < block->word_count ? ChunkWords::value(block->words[index].load_acquire()) : 0;
+  };
+  chunks.shape_ = {static_cast<ChunkForm>(read(ChunkWords::kForm)), read(ChunkWords::kUnitBytes),
+                   read(ChunkWords::kChunkUnits), read(ChunkWords::kChunkCount)};
+  const ChunkShape& shape = chunks.shape_;
+  if (shape.form != form || shape.unit_bytes != unit_bytes) {
+    return Error(Errc::kTypeMismatch,
+                 "'" + std::string(name) + "' is " +
+                     (shape.form == ChunkForm::kArray ? "an array" : "an arena") + " of units of " +
+                     std::to_string(shape.unit_bytes) + " bytes");
+  }
+  if (shape.chunk_count == 0 || shape.chunk_count > kMaxChunks || shape.chunk_units == 0 ||
+      chunks.size_bytes() > block->size_bytes ||
+      ChunkWords::needed(shape.chunk_count) > block->word_count) {
+    return Error(Errc::kCorruptWord, "the shape of '" + std::string(name) + "'");
+  }
+  return chunks;
+}
+
+void SharedChunks::swap(SharedChunks& other) noexcept {
+  std::swap(session_, other.session_);
+  std::swap(handle_, other.handle_);
+  std::swap(shape_, other.shape_);
+  std::swap(access_, other.access_);
+  std::swap(data_, other.data_);
+  std::swap(head_words_, other.head_words_);
+  std::swap(chunk_words_, other.chunk_words_);
+  std::swap(word_, other.word_);
+  std::swap(chunk_, other.chunk_);
+  std::swap(next_, other.next_);
+}
+
+void SharedChunks::detach() noexcept {
+  if (data_ == nullptr) return;
+  close_chunk();
+  data_ = nullptr;
+  // Nobody can be told: a lost daemon has no pins, and they end with the session anyway.
+  (void)session_->unpin(handle_);
+  session_.reset();
+}
+
+Errc SharedChunks::check_writer() const noexcept {
+  if (data_ == nullptr) return Errc::kClosed;
+  if (access_ == ShareAccess::kReadOnly) return Errc::kReadOnly;
+  return SessionAccess::state(*session_).life_error();
+}
+
+Errc SharedChunks::claim(std::uint32_t units) noexcept {
+  if (const Errc errc = check_writer(); errc != Errc::kOk) return errc;
+  if (units > shape_.chunk_units) return Errc::kSizeTooLarge;
+  close_chunk();
+  for (std::uint32_t looked = 0; looked < shape_.chunk_count; ++looked) {
+    if (next_ == shape_.chunk_count) next_ = 0;
+    if (try_open(next_++, units)) return Errc::kOk;
+  }
+  return Errc::kArenaFull;
+}
+
+Errc SharedChunks::claim_in_order() noexcept {
+  if (const Errc errc = check_writer(); errc != Errc::kOk) return errc;
+  const std::uint32_t chunk = first_not_full(word_ == nullptr ? 0 : chunk_);
+  close_chunk();
+  if (chunk == shape_.chunk_count) return Errc::kArenaFull;
+  return try_open(chunk, 1) ? Errc::kOk : Errc::kArenaShared;
+}
+
+bool SharedChunks::try_open(std::uint32_t chunk, std::uint32_t units) noexcept {
+  Atomic<std::uint32_t>& word = word_of(chunk);
+  std::uint32_t was = word.load_acquire();
+  const std::uint32_t owner = OwnWord::owner(was);
+  const std::uint32_t used = was & kUnitsMask;
+  if (owner != OwnWord::kFree && owner != OwnWord::kFreed) return false;
+  if (used > shape_.chunk_units || shape_.chunk_units - used < units) return false;
+  // A12 pairs with R12 in close_chunk(); exactly one claimant moves the word.
+  const std::uint32_t me = SessionAccess::state(*session_).id().session;
+  if (!word.compare_exchange_acq_rel(was, OwnWord::make(me, used))) return false;
+  word_ = &word;
+  chunk_ = chunk;
+  return true;
+}
+
+void SharedChunks::close_chunk() noexcept {
+  if (word_ == nullptr) return;
+  Atomic<std::uint32_t>& word = *std::exchange(word_, nullptr);
+  const SessionState& state = SessionAccess::state(*session_);
+  if (state.life_error() != Errc::kOk) return;  // not mapped; recovery closes it, or has
+  const std::uint32_t was = word.load_relaxed();
+  if (OwnWord::owner(was) == state.id().session) {
+    // R12 pairs with A12 in try_open(): what we wrote comes before what the next user writes.
+    word.store_release(OwnWord::make(OwnWord::kFreed, was));
+  }
+}
+
+Expected<void> SharedChunks::clear() {
+  if (data_ == nullptr) return Error(Errc::kClosed);
+  if (access_ == ShareAccess::kReadOnly) return Error(Errc::kReadOnly);
+  auto cleared = SessionAccess::state(*session_).clear_chunks(handle_);
+  if (!cleared) return cleared;
+  word_ = nullptr;  // the daemon opened every chunk, ours too
+  next_ = 0;
+  return {};
+}
+
+Expected<void> SharedChunks::unpublish(std::string_view name) {
+  if (data_ == nullptr) return Error(Errc::kClosed);
+  return session_->unpublish(name, handle_);
+}
+
+std::uint32_t SharedChunks::epoch() const noexcept {
+  return data_ == nullptr ? 0 : ChunkWords::value(head_words_[ChunkWords::kEpoch].load_acquire());
+}
+
+ChunkUsage SharedChunks::usage() const noexcept {
+  ChunkUsage usage;
+  if (data_ == nullptr) return usage;
+  usage.size_bytes = size_bytes();
+  for (std::uint32_t chunk = 0; chunk < shape_.chunk_count; ++chunk) {
+    const std::uint32_t word = word_of(chunk).load_acquire();
+    const std::uint64_t used = std::uint64_t{filled(chunk)} * shape_.unit_bytes;
+    usage.used_bytes += used;
+    if (OwnWord::is_session(word)) {
+      ++usage.open_chunks;
+      usage.open_rest_bytes += shape_.chunk_bytes() - used;
+    } else if (OwnWord::owner(word) == OwnWord::kFreed) {
+      ++usage.closed_chunks;
+      usage.closed_rest_bytes += shape_.chunk_bytes() - used;
+    } else {
+      ++usage.untouched_chunks;
+    }
+  }
+  return usage;
+}
+
+}  // namespace allot::detail
