@@ -2,7 +2,8 @@
 
 #include <allot/session.hpp>
 
-#include <errno.h>
+// program_invocation_short_name is GNU's.
+#include <errno.h>  // NOLINT(modernize-deprecated-headers)
 
 #include <allot/detail/fast_heap.hpp>
 

@@ -94,23 +94,15 @@ Expected<SharedChunks> SharedChunks::attach(const Session& session, std::string_
   chunks.head_words_ = block->words;
   chunks.chunk_words_ = block->words + ChunkWords::kFirst;
   // Once, and checked: others may change it, and then they only fool themselves.
-  const auto read = [&](std::uint32_t index) {
-    return index < block->word_count ? ChunkWords::value(block->words[index].load_acquire()) : 0;
-  };
-  chunks.shape_ = {static_cast<ChunkForm>(read(ChunkWords::kForm)), read(ChunkWords::kUnitBytes),
-                   read(ChunkWords::kChunkUnits), read(ChunkWords::kChunkCount)};
-  const ChunkShape& shape = chunks.shape_;
-  if (shape.form != form || shape.unit_bytes != unit_bytes) {
+  const auto head = region::read_chunk_head(block->words, block->word_count, block->size_bytes);
+  if (!head) return Error(Errc::kCorruptWord, "the head of '" + std::string(name) + "'");
+  if (head->form != form || head->unit_bytes != unit_bytes) {
     return Error(Errc::kTypeMismatch,
                  "'" + std::string(name) + "' is " +
-                     (shape.form == ChunkForm::kArray ? "an array" : "an arena") + " of units of " +
-                     std::to_string(shape.unit_bytes) + " bytes");
+                     (head->form == ChunkForm::kArray ? "an array" : "an arena") + " of units of " +
+                     std::to_string(head->unit_bytes) + " bytes");
   }
-  if (shape.chunk_count == 0 || shape.chunk_count > kMaxChunks || shape.chunk_units == 0 ||
-      chunks.size_bytes() > block->size_bytes ||
-      ChunkWords::needed(shape.chunk_count) > block->word_count) {
-    return Error(Errc::kCorruptWord, "the shape of '" + std::string(name) + "'");
-  }
+  chunks.shape_ = {head->form, head->unit_bytes, head->chunk_units, head->chunk_count};
   return chunks;
 }
 
@@ -208,24 +200,12 @@ std::uint32_t SharedChunks::epoch() const noexcept {
 }
 
 ChunkUsage SharedChunks::usage() const noexcept {
-  ChunkUsage usage;
-  if (data_ == nullptr) return usage;
-  usage.size_bytes = size_bytes();
-  for (std::uint32_t chunk = 0; chunk < shape_.chunk_count; ++chunk) {
-    const std::uint32_t word = word_of(chunk).load_acquire();
-    const std::uint64_t used = std::uint64_t{filled(chunk)} * shape_.unit_bytes;
-    usage.used_bytes += used;
-    if (OwnWord::is_session(word)) {
-      ++usage.open_chunks;
-      usage.open_rest_bytes += shape_.chunk_bytes() - used;
-    } else if (OwnWord::owner(word) == OwnWord::kFreed) {
-      ++usage.closed_chunks;
-      usage.closed_rest_bytes += shape_.chunk_bytes() - used;
-    } else {
-      ++usage.untouched_chunks;
-    }
-  }
-  return usage;
+  if (data_ == nullptr) return {};
+  const region::ChunkSums sums = region::sum_chunks(
+      head_words_, {shape_.form, shape_.unit_bytes, shape_.chunk_units, shape_.chunk_count});
+  return {sums.untouched,        sums.open,    sums.closed,
+          sums.used_bytes,       size_bytes(), sums.open_rest_bytes,
+          sums.closed_rest_bytes};
 }
 
 }  // namespace allot::detail

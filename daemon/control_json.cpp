@@ -6,6 +6,8 @@
 
 #include <boost/json/serialize.hpp>
 
+#include "shared/region/chunk_words.hpp"
+
 namespace allot::daemon {
 
 namespace json = boost::json;
@@ -155,6 +157,34 @@ json::object name_json(const core::RegionCore& region, const std::string& name,
     out["size_bytes"] = entry.size_bytes;
     out["published_unix_ns"] = entry.published_unix_ns;
   }
+  return out;
+}
+
+json::object arena_json(const core::RegionCore& region, const std::string& name,
+                        const core::RegionCore::NameRecord& record) {
+  const region::RegionView& view = region.view();
+  const auto span =
+      view.find_span(record.word / region::kWordsPerGranule, region.high_water_granules());
+  if (!span) return {};
+  const region::Carving carving = view.carving_of(*span);
+  if (!carving.chunked) return {};
+  const auto* const words = &view.word(span->first, 0);
+  const auto head = region::read_chunk_head(words, span->word_count, carving.block_bytes);
+  if (!head) return {};
+  const region::ChunkSums sums = region::sum_chunks(words, *head);
+  json::object out = name_json(region, name, record);
+  out["kind"] = head->form == detail::ChunkForm::kArray ? "shared array" : "shared arena";
+  out["used_bytes"] = sums.used_bytes;
+  out["committed_bytes"] = carving.block_bytes;
+  out["reserved_bytes"] = carving.block_bytes;
+  out["unit_bytes"] = head->unit_bytes;
+  out["chunk_bytes"] = head->chunk_bytes();
+  out["untouched_chunks"] = sums.untouched;
+  out["open_chunks"] = sums.open;
+  out["closed_chunks"] = sums.closed;
+  out["rest_bytes"] = sums.open_rest_bytes + sums.closed_rest_bytes;
+  out["epoch"] = region::ChunkWords::value(words[region::ChunkWords::kEpoch].load_relaxed());
+  out["made_at"] = region::read_chunk_place(words, span->word_count);
   return out;
 }
 

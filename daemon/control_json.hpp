@@ -41,6 +41,11 @@ void add_space(boost::json::object& out, const region::SpaceSums& space);
 [[nodiscard]] boost::json::object name_json(const core::RegionCore& region, const std::string& name,
                                             const core::RegionCore::NameRecord& record);
 
+/// A published block of chunks; empty if its words make no sense. `name` is empty for a hidden one.
+[[nodiscard]] boost::json::object arena_json(const core::RegionCore& region,
+                                             const std::string& name,
+                                             const core::RegionCore::NameRecord& record);
+
 [[nodiscard]] boost::json::object violation_json(const region::Violation& violation);
 
 }  // namespace allot::daemon

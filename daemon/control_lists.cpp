@@ -66,22 +66,24 @@ class SpansAnswer final : public RegionAnswer {
   std::uint64_t spans_ = 0;  // of this region
 };
 
+// Names, or those of them that are arenas.
 class NamesAnswer final : public RegionAnswer {
  public:
   NamesAnswer(const ControlQuery& query, ControlContext context, Regions regions)
-      : RegionAnswer(query, std::move(context), std::move(regions)) {}
+      : RegionAnswer(query, std::move(context), std::move(regions)),
+        arenas_(query.kind == ControlQuery::Kind::kArenas) {}
 
  private:
   bool step_region(core::RegionCore& region, std::string& out) override {
-    if (!list_.is_begun()) list_.begin(out, region.name(), "names");
+    if (!list_.is_begun()) list_.begin(out, region.name(), arenas_ ? "arenas" : "names");
     std::size_t items = 0;
     auto it = region.names().upper_bound(last_);
     for (; items < kControlSliceItems && it != region.names().end(); ++items, ++it) {
-      list_.add(out, name_json(region, it->first, it->second));
+      add(region, it->first, it->second, out);
       last_ = it->first;
     }
     for (; items < kControlSliceItems && next_hidden_ < region.hidden_names().size(); ++items) {
-      list_.add(out, name_json(region, "", region.hidden_names()[next_hidden_++]));
+      add(region, "", region.hidden_names()[next_hidden_++], out);
     }
     if (items == kControlSliceItems) return false;
     list_.end(out);
@@ -90,6 +92,14 @@ class NamesAnswer final : public RegionAnswer {
     return true;
   }
 
+  void add(const core::RegionCore& region, const std::string& name,
+           const core::RegionCore::NameRecord& record, std::string& out) {
+    const json::object item =
+        arenas_ ? arena_json(region, name, record) : name_json(region, name, record);
+    if (!item.empty()) list_.add(out, item);
+  }
+
+  bool arenas_;
   ItemList list_;
   std::string last_;
   std::size_t next_hidden_ = 0;

@@ -10,7 +10,7 @@
 
 namespace allot::daemon {
 
-/// `query.kind` is kSpans or kNames.
+/// `query.kind` is kSpans, kNames or kArenas.
 [[nodiscard]] std::unique_ptr<ControlRequest> make_list_answer(const ControlQuery& query,
                                                                ControlContext context,
                                                                Regions regions);

@@ -23,11 +23,12 @@ struct KindName {
   std::string_view name;
 };
 
-constexpr std::array<KindName, 7> kKinds = {{{Kind::kVersion, "version"},
+constexpr std::array<KindName, 8> kKinds = {{{Kind::kVersion, "version"},
                                              {Kind::kStats, "stats"},
                                              {Kind::kSessions, "sessions"},
                                              {Kind::kSpans, "spans"},
                                              {Kind::kNames, "names"},
+                                             {Kind::kArenas, "arenas"},
                                              {Kind::kCheck, "check"},
                                              {Kind::kUnpublish, "unpublish"}}};
 

@@ -20,6 +20,7 @@ struct ControlQuery {
     kSessions,
     kSpans,
     kNames,
+    kArenas,
     kCheck,
     kUnpublish,
   };

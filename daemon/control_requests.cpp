@@ -98,6 +98,7 @@ std::unique_ptr<ControlRequest> ControlRequest::parse(std::string_view line, con
   switch (query->kind) {
     case Kind::kUnpublish: return ready(unpublish_line(*query, *regions->front(), context));
     case Kind::kSpans:
+    case Kind::kArenas:
     case Kind::kNames: return make_list_answer(*query, std::move(context), std::move(*regions));
     default: return make_audited_answer(*query, std::move(context), std::move(*regions));
   }

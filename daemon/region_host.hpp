@@ -42,7 +42,7 @@ class RegionHost {
     return {read_only_directory_.get(), files_.ledger.get(), files_.data.get()};
   }
 
-  [[nodiscard]] std::uint64_t committed_bytes(core::RegionFile file) const noexcept;
+  [[nodiscard]] std::uint64_t committed_bytes(core::RegionFile which) const noexcept;
   [[nodiscard]] std::uint64_t window_granules() const noexcept {
     return mapping_.window_granules();
   }

@@ -59,18 +59,19 @@ bool Service::take_token(Connection& connection, const Instant& now) const {
   return true;
 }
 
-Outcome Service::handle(ConnectionId id, std::span<const std::byte> bytes, const Instant& now) {
+Outcome Service::handle(ConnectionId connection, std::span<const std::byte> bytes,
+                        const Instant& now) {
   Outcome outcome;
-  const auto found = connections_.find(id);
+  const auto found = connections_.find(connection);
   if (found == connections_.end()) return outcome;
   auto message = protocol::decode(bytes);
   if (!message) {
-    outcome.sends.push_back({id, {0, protocol::make_failure(message.error())}, {}});
+    outcome.sends.push_back({connection, {0, protocol::make_failure(message.error())}, {}});
     outcome.drop = message.error();
     return outcome;
   }
   Expected<protocol::Body> body = take_token(found->second, now)
-                                      ? answer(id, found->second, *message, now, outcome)
+                                      ? answer(connection, found->second, *message, now, outcome)
                                       : Error(Errc::kRateLimit, "see messages_per_second");
   if (outcome.commit) return outcome;
   const bool one_way = std::holds_alternative<protocol::FreedElsewhere>(message->body);
@@ -79,7 +80,7 @@ Outcome Service::handle(ConnectionId id, std::span<const std::byte> bytes, const
     body = protocol::make_failure(body.error());
   }
   if (!one_way && outcome.sends.empty())
-    outcome.sends.push_back({id, {message->request, *body}, {}});
+    outcome.sends.push_back({connection, {message->request, *body}, {}});
   return outcome;
 }
 

@@ -1,6 +1,6 @@
 #include "shared/platform/wipe.hpp"
 
-#include <string.h>
+#include <string.h>  // NOLINT(modernize-deprecated-headers): explicit_bzero() is not in <cstring>
 
 namespace allot::platform {
 

@@ -19,7 +19,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 
+#include <allot/detail/atomic.hpp>
+#include <allot/detail/chunk_form.hpp>
 #include <allot/detail/own_word.hpp>
 
 #include "shared/region/geometry.hpp"
@@ -52,5 +56,40 @@ struct ChunkWords {
     return detail::OwnWord::generation(word);
   }
 };
+
+/// A block's head words, checked: chunk_count chunks and their words lie inside the block and its words.
+struct ChunkHead {
+  detail::ChunkForm form = detail::ChunkForm::kArena;
+  std::uint32_t unit_bytes = 0;
+  std::uint32_t chunk_units = 0;
+  std::uint32_t chunk_count = 0;
+
+  [[nodiscard]] std::uint64_t chunk_bytes() const noexcept {
+    return std::uint64_t{unit_bytes} * chunk_units;
+  }
+};
+
+struct ChunkSums {
+  std::uint32_t untouched = 0;
+  std::uint32_t open = 0;
+  std::uint32_t closed = 0;
+  std::uint64_t used_bytes = 0;
+  std::uint64_t open_rest_bytes = 0;    // of open chunks, not filled
+  std::uint64_t closed_rest_bytes = 0;  // of closed ones
+};
+
+/// `words` are the own words of a block of chunks, `word_count` of them committed. Nothing if they make
+/// no sense: members can write them.
+[[nodiscard]] std::optional<ChunkHead> read_chunk_head(const detail::Atomic<std::uint32_t>* words,
+                                                       std::uint32_t word_count,
+                                                       std::uint64_t block_bytes) noexcept;
+
+/// How its chunks stand; while others fill them, each as it was at some moment. O(chunks).
+[[nodiscard]] ChunkSums sum_chunks(const detail::Atomic<std::uint32_t>* words,
+                                   const ChunkHead& head) noexcept;
+
+/// Where it was made, as the maker said it: anything but printable ASCII becomes '?'.
+[[nodiscard]] std::string read_chunk_place(const detail::Atomic<std::uint32_t>* words,
+                                           std::uint32_t word_count);
 
 }  // namespace allot::region

@@ -86,7 +86,7 @@ TEST_P(Limits, AFullSessionGoesOnWithWhatItHas) {
   while (session().allocate(16) != nullptr) {
   }
   EXPECT_EQ(Session::last_error().errc(), Errc::kSessionQuota);
-  expect_live(fillers.size() + 16 * 4096);
+  expect_live(fillers.size() + std::size_t{16} * 4096);
   region().end(session());
 }
 

@@ -35,6 +35,7 @@ Exit run_stats(const Options& options);
 Exit run_sessions(const Options& options);
 Exit run_spans(const Options& options);
 Exit run_names(const Options& options);
+Exit run_arenas(const Options& options);
 Exit run_check(const Options& options);
 Exit run_unpublish(const Options& options);
 Exit run_version(const Options& options);
