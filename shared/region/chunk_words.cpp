@@ -13,12 +13,14 @@ std::optional<ChunkHead> read_chunk_head(const detail::Atomic<std::uint32_t>* wo
   const auto read = [&](std::uint32_t index) {
     return ChunkWords::value(words[index].load_relaxed());
   };
-  const ChunkHead head{static_cast<detail::ChunkForm>(read(ChunkWords::kForm)),
-                       read(ChunkWords::kUnitBytes), read(ChunkWords::kChunkUnits),
-                       read(ChunkWords::kChunkCount)};
-  const bool known =
-      head.form == detail::ChunkForm::kArena || head.form == detail::ChunkForm::kArray;
-  if (!known || head.chunk_bytes() == 0 || head.chunk_count == 0 ||
+  const std::uint32_t form = read(ChunkWords::kForm);
+  if (form != static_cast<std::uint32_t>(detail::ChunkForm::kArena) &&
+      form != static_cast<std::uint32_t>(detail::ChunkForm::kArray)) {
+    return std::nullopt;
+  }
+  const ChunkHead head{static_cast<detail::ChunkForm>(form), read(ChunkWords::kUnitBytes),
+                       read(ChunkWords::kChunkUnits), read(ChunkWords::kChunkCount)};
+  if (head.chunk_bytes() == 0 || head.chunk_count == 0 ||
       head.chunk_count > ChunkWords::kMaxChunks ||
       head.chunk_bytes() * head.chunk_count > block_bytes ||
       ChunkWords::needed(head.chunk_count) > word_count) {
