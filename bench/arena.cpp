@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/arena_families.hpp"
 #include "bench/contender.hpp"
 #include "bench/family.hpp"
 
@@ -106,6 +107,7 @@ std::vector<Measurement> measure_arena(const Effort& effort) {
   for (const std::size_t size_bytes : {16UL, 64UL}) {
     measure_pushes("write", size_bytes, effort, measurements);
   }
+  measure_shared_pushes(effort, measurements);
   measure_growth(effort, measurements);
   measure_scope(effort, measurements);
   measure_array(effort, measurements);

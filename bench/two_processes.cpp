@@ -4,34 +4,18 @@
 // that share nothing are measured the same way (glibc's malloc), which tells what the machine
 // itself takes off when both its processors are busy.
 
-#include <sched.h>
-
-#include <cerrno>
 #include <stdexcept>
-#include <system_error>
 
 #include "bench/contender.hpp"
 #include "bench/daemon.hpp"
 #include "bench/family.hpp"
+#include "bench/processors.hpp"
 
 namespace allot::bench {
 
 namespace {
 
 constexpr std::size_t kSizeBytes = 64;
-
-std::vector<int> usable_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) {
-    throw std::system_error(errno, std::generic_category(), "sched_getaffinity");
-  }
-  std::vector<int> cpus;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) cpus.push_back(cpu);
-  }
-  return cpus;
-}
 
 /// One allocator in two processes.
 class Duo {
@@ -71,7 +55,7 @@ class Duo {
 }  // namespace
 
 std::vector<Measurement> measure_two_processes(const Effort& effort) {
-  const std::vector<int> cpus = usable_cpus();
+  const std::vector<int> cpus = usable_processors();
   if (cpus.size() < 2) throw std::runtime_error("two-processes needs two processors");
   const Daemon daemon;
   Duo ours("allot", cpus[0], cpus[1], daemon.environment());

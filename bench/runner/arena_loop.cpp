@@ -15,6 +15,7 @@
 #include <boost/container/pmr/monotonic_buffer_resource.hpp>
 
 #include <allot/scratch.hpp>
+#include <allot/shared_arena.hpp>
 #include <allot/vlarray.hpp>
 
 namespace allot::bench {
@@ -132,6 +133,26 @@ std::unique_ptr<Loop> make_boost_pmr() {
 // and for the peer.
 constexpr std::uint64_t kPagesPerArena = std::uint64_t{1} << 14;
 
+// One arena of the region for all processes that run this loop; whoever comes first makes it. It is
+// never emptied: one process pushes as much as one round wants.
+class SharedLoop final : public BumpLoopBase {
+ public:
+  void run(std::uint64_t count, std::size_t size_bytes) override {
+    run_pushes<false>(
+        count, size_bytes, [&] { return arena_.push(size_bytes, 16); }, [] {});
+  }
+
+ private:
+  static constexpr SharedArenaOptions kOptions{std::uint64_t{1536} << 20, std::uint64_t{1} << 20};
+  [[nodiscard]] static SharedArena join() {
+    const Session session = Session::connect().value();
+    auto made = SharedArena::create(session, "bench", kOptions);
+    if (made) return std::move(*made);
+    return SharedArena::attach(session, "bench").value();
+  }
+  SharedArena arena_ = join();
+};
+
 class GrowthLoop final : public BumpLoopBase {
  public:
   void run(std::uint64_t count, std::size_t page_bytes) override {
@@ -222,6 +243,7 @@ const std::map<std::string, std::function<std::unique_ptr<Loop>()>>& loops() {
       {"write-std-pmr", make_std_pmr<true>},
       {"write-boost-pmr", make_boost_pmr<true>},
       {"write-protobuf", [] { return make_protobuf_loop(true); }},
+      {"push-shared", make<SharedLoop>},
       {"grow-arena", make<GrowthLoop>},
       {"grow-touch", make<TouchLoop>},
       {"temp-arena", make<TempLoop>},
