@@ -23,6 +23,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include <allot/arena.hpp>
 #include <allot/owning_arena.hpp>
@@ -75,6 +76,15 @@ struct ChildBlock {
   ChildBlock* younger = nullptr;
 };
 
+// A block as a picture shows it, in bytes from its begin.
+struct BlockExtent {
+  std::uint64_t used = 0;
+  std::uint64_t committed = 0;
+  std::uint64_t reserved = 0;
+  std::uint64_t last_offset = 0;  // on the line of positions
+  bool lone = false;
+};
+
 class ArenaCore {
  public:
   struct Policy {
@@ -125,6 +135,9 @@ class ArenaCore {
   [[nodiscard]] Place opened_at() const noexcept;
   void lease(Arena& from, Arena& to) noexcept;
   void end_lease(Arena& from, Arena& to) noexcept;
+
+  // For pictures (arena_picture.cpp), oldest first.
+  [[nodiscard]] std::vector<BlockExtent> block_extents(const ArenaBump& bump) const;
 
   void tell(ArenaEvent::Kind kind, const ArenaBump& bump, const void* address, std::size_t size,
             Place place) const noexcept;
