@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <mutex>
@@ -98,8 +99,8 @@ void unlock_all() {
   all.connect_mutex.unlock();
 }
 
-// The child has none of the mappings. Its copies of the sessions say so; their slots stay taken,
-// so that no handle from before the fork ever meets a session from after it.
+// The child has none of the mappings. Its copies of the sessions say so; their slots stay taken
+// until their last handles are gone, so that none of these ever meets a session from after the fork.
 void in_child() {
   Registry& all = registry();
   ++all.fork_count;
@@ -132,8 +133,14 @@ Expected<std::size_t> add_session(detail::SessionState* state) {
     all.sessions.at(slot) = state;
     return slot;
   }
-  return Error(Errc::kTooManySessions,
-               std::to_string(detail::kMaxSessionsPerProcess) + " sessions in this process");
+  // What in_child() left in its slot.
+  const auto inherited = std::count(all.sessions.begin(), all.sessions.end(), nullptr);
+  std::string detail = std::to_string(all.slot_used.size()) + " sessions in this process";
+  if (inherited > 0) {
+    detail += ", " + std::to_string(inherited) +
+              " of them from before a fork: drop their handles, and what holds one";
+  }
+  return Error(Errc::kTooManySessions, detail);
 }
 
 void remove_session(std::size_t slot) noexcept {

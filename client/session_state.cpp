@@ -53,10 +53,7 @@ Expected<void> SessionState::map_region() {
 
 SessionState::~SessionState() {
   close();
-  const bool has_slot = slot_ < kMaxSessionsPerProcess;
-  if (has_slot && life_.load_relaxed() != static_cast<std::uint32_t>(Life::kForked)) {
-    process::remove_session(slot_);
-  }
+  if (slot_ < kMaxSessionsPerProcess) process::remove_session(slot_);
 }
 
 void SessionState::close() noexcept {
