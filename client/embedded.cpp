@@ -157,6 +157,8 @@ class EmbeddedChannel final : public Channel {
 
   std::vector<p::Body> take_late_answers() override { return {}; }
 
+  [[nodiscard]] bool is_connected() const noexcept override { return service_ != nullptr; }
+
   void abandon() noexcept override { service_ = nullptr; }
 
  private:

@@ -22,8 +22,8 @@ namespace allot::process {
 /// Frees the slot: no Session handle refers to it any more.
 void remove_session(std::size_t slot) noexcept;
 
-/// The session this process has under `key`, or the one that `make` opens; one call at a time,
-/// the others wait until their deadlines.
+/// The session this process has under `key`, if it is connected, or the one that `make` opens; one
+/// call at a time, the others wait until their deadlines.
 [[nodiscard]] Expected<std::shared_ptr<detail::SessionState>> find_or_make(
     const std::string& key, detail::CallDeadline& deadline,
     const std::function<Expected<std::shared_ptr<detail::SessionState>>()>& make);

@@ -56,6 +56,13 @@ SessionState::~SessionState() {
   if (slot_ < kMaxSessionsPerProcess) process::remove_session(slot_);
 }
 
+bool SessionState::is_connected() noexcept {
+  const Lock lock(mutex_, std::try_to_lock);
+  // Whoever holds it may wait for an answer, which is a matter of his own deadline.
+  if (!lock.owns_lock()) return life_error() == Errc::kOk;
+  return life_error() == Errc::kOk && parts_.channel->is_connected();
+}
+
 void SessionState::close() noexcept {
   {
     const Lock lock(mutex_);

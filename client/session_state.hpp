@@ -82,7 +82,8 @@ class SessionState {
   // Life.
   [[nodiscard]] SessionId id() const noexcept;
   [[nodiscard]] std::size_t slot() const noexcept { return slot_; }
-  [[nodiscard]] bool is_open() const noexcept { return life_.load_acquire() == 0; }
+  /// False once it is closed or has lost its service.
+  [[nodiscard]] bool is_connected() noexcept;
   void close() noexcept;
   /// The calling thread is about to end: its heap waits for the next thread.
   void park(ThreadHeap* heap) noexcept;
