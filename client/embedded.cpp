@@ -107,7 +107,8 @@ struct detail::EmbeddedService {
   void settle() {
     std::erase_if(members, [](const Member& member) {
       if (member.is_opening) return false;
-      if (platform::try_seal_presence(member.presence) == platform::PresenceState::kMapped) return false;
+      if (platform::try_seal_presence(member.presence) == platform::PresenceState::kMapped)
+        return false;
       core::Service::image_gone(member.key);
       return true;
     });
