@@ -70,7 +70,7 @@ struct detail::EmbeddedService {
 
   [[nodiscard]] bool is_inherited() const noexcept { return made_at_fork != process::fork_count(); }
 
-  [[nodiscard]] core::RegionCore& core() { return *service.regions().front(); }
+  [[nodiscard]] core::RegionCore& core() const { return *service.regions().front(); }
 
   Expected<void> run(const core::PendingCommit& pending) {
     for (const core::FileRange& range : pending.ranges) {

@@ -11,9 +11,7 @@
 #include "client/session_state.hpp"
 #include "client/timed_lock.hpp"
 
-namespace allot {
-
-namespace process {
+namespace allot::process {
 
 namespace {
 
@@ -128,5 +126,4 @@ std::uint32_t fork_count() noexcept {
   return registry().fork_count;
 }
 
-}  // namespace process
-}  // namespace allot
+}  // namespace allot::process
