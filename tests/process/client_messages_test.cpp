@@ -125,7 +125,8 @@ TEST(ClientMessages, LargeGrantOfAClosedConnectionIsGivenUp) {
   RawSession bystander(daemon.client_socket());
   RawSession session(daemon.client_socket());
   const PresenceMapping presence = session.map_presence();  // the image lives on
-  ASSERT_TRUE(session.client.send({1, protocol::GrantRequest{kGranules, 1, region::kDefaultWords, 1}}));
+  ASSERT_TRUE(
+      session.client.send({1, protocol::GrantRequest{kGranules, 1, region::kDefaultWords, 1}}));
   ask_until(bystander.client, "the grant has begun",
             [&] { return committed_bytes(session.data) > 0; });
   session.client.close();
