@@ -37,6 +37,8 @@ class Channel {
   virtual bool post(const protocol::Body& body) = 0;
   /// Answers that came after their caller's deadline, each handed out once. Does not wait.
   [[nodiscard]] virtual std::vector<protocol::Body> take_late_answers() = 0;
+  /// False once no request will ever be answered. Does not wait.
+  [[nodiscard]] virtual bool is_connected() const noexcept = 0;
   /// In a forked child: lets go of the parent's connection without a word.
   virtual void abandon() noexcept = 0;
 

@@ -70,7 +70,7 @@ struct detail::EmbeddedService {
 
   [[nodiscard]] bool is_inherited() const noexcept { return made_at_fork != process::fork_count(); }
 
-  [[nodiscard]] core::RegionCore& core() { return *service.regions().front(); }
+  [[nodiscard]] core::RegionCore& core() const { return *service.regions().front(); }
 
   Expected<void> run(const core::PendingCommit& pending) {
     for (const core::FileRange& range : pending.ranges) {
@@ -107,7 +107,8 @@ struct detail::EmbeddedService {
   void settle() {
     std::erase_if(members, [](const Member& member) {
       if (member.is_opening) return false;
-      if (platform::try_seal_presence(member.presence) == platform::Presence::kMapped) return false;
+      if (platform::try_seal_presence(member.presence) == platform::PresenceState::kMapped)
+        return false;
       core::Service::image_gone(member.key);
       return true;
     });
@@ -156,6 +157,8 @@ class EmbeddedChannel final : public Channel {
   }
 
   std::vector<p::Body> take_late_answers() override { return {}; }
+
+  [[nodiscard]] bool is_connected() const noexcept override { return service_ != nullptr; }
 
   void abandon() noexcept override { service_ = nullptr; }
 

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "client/process.hpp"
 #include "client/session_state.hpp"
 
 namespace allot::detail {

@@ -2,41 +2,22 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <mutex>
-#include <vector>
 
+#include "client/heap_table.hpp"
 #include "client/session_state.hpp"
 #include "client/timed_lock.hpp"
 
-namespace allot {
-
-namespace detail {
+namespace allot::process {
 
 namespace {
 
-// What a thread's table holds where it has no heap: every bin is empty, no address is inside.
-constinit FastHeap empty_heap{};
-
-constexpr std::array<FastHeap*, kMaxSessionsPerProcess> all_empty() {
-  std::array<FastHeap*, kMaxSessionsPerProcess> table{};
-  table.fill(&empty_heap);
-  return table;
-}
-
-}  // namespace
-
-constinit thread_local std::array<FastHeap*, kMaxSessionsPerProcess> tls_heaps = all_empty();
-
-}  // namespace detail
-
-namespace process {
-
-namespace {
-
-// Order of locking: connect_mutex, mutex, those of a session, heaps_mutex. `mutex` is held while a
-// session's is waited for only before a fork: what a thread needs that ends is never held for long.
+// Order of locking: connect_mutex, mutex, that of parking, those of a session, that of idle heaps.
+// The first three are held while a session's is waited for only before a fork: what a thread needs
+// that ends is never held for long.
 struct Registry {
   std::mutex mutex;
   std::array<detail::SessionState*, detail::kMaxSessionsPerProcess> sessions{};
@@ -44,8 +25,6 @@ struct Registry {
   std::map<std::string, std::weak_ptr<detail::SessionState>> by_key;
   std::timed_mutex connect_mutex;  // one connect at a time; waits for a daemon
   std::uint32_t fork_count = 0;    // changes in a child that has one thread
-  std::mutex heaps_mutex;
-  std::vector<ThreadHeap*> idle_heaps;
 };
 
 // Never destroyed: threads may end after static destructors have run.
@@ -54,59 +33,37 @@ Registry& registry() {
   return *kRegistry;
 }
 
-// Ends with its thread and parks the thread's heaps.
-struct Parker {
-  bool ended = false;
-  Parker() noexcept = default;
-  Parker(const Parker&) = delete;
-  Parker& operator=(const Parker&) = delete;
-  ~Parker() {
-    ended = true;
-    for (detail::FastHeap*& entry : detail::tls_heaps) {
-      if (entry == &detail::empty_heap) continue;
-      auto* const heap = static_cast<ThreadHeap*>(entry);
-      entry = &detail::empty_heap;
-      const std::lock_guard lock(registry().mutex);
-      if (heap->is_attached()) {
-        heap->session->park(heap);
-      } else {
-        recycle_heap(heap);
-      }
-    }
-  }
-};
-
-thread_local Parker parker;
-
 void before_fork() {
   Registry& all = registry();
   all.connect_mutex.lock();
   all.mutex.lock();
+  heap_table::lock_parking_for_fork();
   for (detail::SessionState* const session : all.sessions) {
     if (session != nullptr) session->lock_for_fork();
   }
-  all.heaps_mutex.lock();
+  heap_table::lock_idle_for_fork();
 }
 
 void unlock_all() {
   Registry& all = registry();
-  all.heaps_mutex.unlock();
+  heap_table::unlock_idle_after_fork();
   for (detail::SessionState* const session : all.sessions) {
     if (session != nullptr) session->unlock_after_fork();
   }
+  heap_table::unlock_parking_after_fork();
   all.mutex.unlock();
   all.connect_mutex.unlock();
 }
 
-// The child has none of the mappings. Its copies of the sessions say so; their slots stay taken,
-// so that no handle from before the fork ever meets a session from after it.
+// The child has none of the mappings. Its copies of the sessions say so; their slots stay taken
+// until their last handles are gone, so that none of these ever meets a session from after the fork.
 void in_child() {
   Registry& all = registry();
   ++all.fork_count;
   for (detail::SessionState*& session : all.sessions) {
     if (session != nullptr) session->become_forked();
   }
-  detail::tls_heaps.fill(&detail::empty_heap);
+  heap_table::empty_this_threads();
   unlock_all();
   all.sessions.fill(nullptr);
   all.by_key.clear();
@@ -132,8 +89,14 @@ Expected<std::size_t> add_session(detail::SessionState* state) {
     all.sessions.at(slot) = state;
     return slot;
   }
-  return Error(Errc::kTooManySessions,
-               std::to_string(detail::kMaxSessionsPerProcess) + " sessions in this process");
+  // What in_child() left in its slot.
+  const auto inherited = std::count(all.sessions.begin(), all.sessions.end(), nullptr);
+  std::string detail = std::to_string(all.slot_used.size()) + " sessions in this process";
+  if (inherited > 0) {
+    detail += ", " + std::to_string(inherited) +
+              " of them from before a fork: drop their handles, and what holds one";
+  }
+  return Error(Errc::kTooManySessions, detail);
 }
 
 void remove_session(std::size_t slot) noexcept {
@@ -151,7 +114,7 @@ Expected<std::shared_ptr<detail::SessionState>> find_or_make(
   const auto lock = detail::lock_before(all.connect_mutex, deadline);
   if (!lock.owns_lock()) return Error(Errc::kDeadline, "another thread connects");
   if (const auto found = all.by_key.find(key); found != all.by_key.end()) {
-    if (auto session = found->second.lock(); session && session->is_open()) return session;
+    if (auto session = found->second.lock(); session && session->is_connected()) return session;
   }
   auto made = make();
   if (made) all.by_key[key] = *made;
@@ -163,36 +126,4 @@ std::uint32_t fork_count() noexcept {
   return registry().fork_count;
 }
 
-void set_thread_heap(std::size_t slot, ThreadHeap* heap) noexcept {
-  (void)&parker;  // makes it exist, so that its destructor runs
-  parker.ended = false;
-  auto*& entry = detail::tls_heaps.at(slot);
-  // A detached heap of an earlier session in this slot: only this thread's table points at it.
-  if (entry != &detail::empty_heap) recycle_heap(static_cast<ThreadHeap*>(entry));
-  entry = heap;
-}
-
-bool thread_is_ending() noexcept { return parker.ended; }
-
-ThreadHeap* obtain_heap() noexcept {
-  Registry& all = registry();
-  const std::lock_guard lock(all.heaps_mutex);
-  if (all.idle_heaps.empty()) return ThreadHeap::create();
-  ThreadHeap* const heap = all.idle_heaps.back();
-  all.idle_heaps.pop_back();
-  return heap;
-}
-
-void recycle_heap(ThreadHeap* heap) noexcept {
-  Registry& all = registry();
-  const std::lock_guard lock(all.heaps_mutex);
-  all.idle_heaps.push_back(heap);
-}
-
-void detach_heaps(const std::vector<ThreadHeap*>& heaps) noexcept {
-  const std::lock_guard lock(registry().mutex);
-  for (ThreadHeap* const heap : heaps) heap->detach();
-}
-
-}  // namespace process
-}  // namespace allot
+}  // namespace allot::process

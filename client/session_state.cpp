@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "client/heap_table.hpp"
 #include "client/process.hpp"
 #include "client/timed_lock.hpp"
 
@@ -53,10 +54,14 @@ Expected<void> SessionState::map_region() {
 
 SessionState::~SessionState() {
   close();
-  const bool has_slot = slot_ < kMaxSessionsPerProcess;
-  if (has_slot && life_.load_relaxed() != static_cast<std::uint32_t>(Life::kForked)) {
-    process::remove_session(slot_);
-  }
+  if (slot_ < kMaxSessionsPerProcess) process::remove_session(slot_);
+}
+
+bool SessionState::is_connected() noexcept {
+  const Lock lock(mutex_, std::try_to_lock);
+  // Whoever holds it may wait for an answer, which is a matter of his own deadline.
+  if (!lock.owns_lock()) return life_error() == Errc::kOk;
+  return life_error() == Errc::kOk && parts_.channel->is_connected();
 }
 
 void SessionState::close() noexcept {
@@ -77,10 +82,10 @@ void SessionState::close() noexcept {
   large_.clear();
   large_cache_.clear();
   lock.unlock();
-  process::detach_heaps(heaps);
+  heap_table::detach(heaps);
   // A thread that ended until now parked its heap here; from now on it keeps a detached one.
-  for (ThreadHeap* const heap : take_parked()) process::recycle_heap(heap);
-  if (session_heap != nullptr) process::recycle_heap(session_heap);
+  for (ThreadHeap* const heap : take_parked()) heap_table::recycle(heap);
+  if (session_heap != nullptr) heap_table::recycle(session_heap);
   if (cells_ != nullptr) ::munmap(cells_, parts_.welcome.granules * sizeof(SpanCell));
   cells_ = nullptr;
   mapping_ = region::RegionMapping();
@@ -173,16 +178,16 @@ Expected<std::uint32_t> SessionState::take_heap_id_locked(CallDeadline& deadline
 }
 
 Expected<ThreadHeap*> SessionState::attach_heap_locked(CallDeadline& deadline) {
-  ThreadHeap* const heap = process::obtain_heap();
+  ThreadHeap* const heap = heap_table::obtain();
   if (heap == nullptr) return Error(Errc::kAddressSpace, "a thread's heap");
   auto heap_id = take_heap_id_locked(deadline);
   if (!heap_id) {
-    process::recycle_heap(heap);
+    heap_table::recycle(heap);
     return heap_id.error();
   }
   if (auto opened = mapping_.extend_heaps(parts_.files, *heap_id + 1); !opened) {
     late_heaps_.push_back(*heap_id);
-    process::recycle_heap(heap);
+    heap_table::recycle(heap);
     return opened.error();
   }
   heap->attach({this, &view_, id_, *heap_id, mapping_.data(), cells_});
@@ -193,7 +198,7 @@ Expected<ThreadHeap*> SessionState::attach_heap_locked(CallDeadline& deadline) {
 Expected<ThreadHeap*> SessionState::heap_for_this_thread(CallDeadline& deadline) {
   if (ThreadHeap* const heap = this_threads_heap(); heap != nullptr) return heap;
   // Destructors that run after this thread's heaps were parked do without one.
-  if (process::thread_is_ending()) return nullptr;
+  if (heap_table::thread_is_ending()) return nullptr;
   ThreadHeap* heap = unpark();
   if (heap == nullptr) {
     auto lock = lock_open(deadline);
@@ -204,7 +209,7 @@ Expected<ThreadHeap*> SessionState::heap_for_this_thread(CallDeadline& deadline)
     if (!attached) return attached.error();
     heap = *attached;
   }
-  process::set_thread_heap(slot_, heap);
+  heap_table::set(slot_, heap);
   return heap;
 }
 

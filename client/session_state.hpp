@@ -99,9 +99,10 @@ class SessionState {
   // Life.
   [[nodiscard]] SessionId id() const noexcept;
   [[nodiscard]] std::size_t slot() const noexcept { return slot_; }
-  [[nodiscard]] bool is_open() const noexcept { return life_.load_acquire() == 0; }
   /// kOk, kClosed or kForked.
   [[nodiscard]] Errc life_error() const noexcept;
+  /// False once it is closed or has lost its service.
+  [[nodiscard]] bool is_connected() noexcept;
   void close() noexcept;
   /// The calling thread is about to end: its heap waits for the next thread.
   void park(ThreadHeap* heap) noexcept;
@@ -129,7 +130,7 @@ class SessionState {
   /// Holds mutex_ of an open session: kDeadline if others hold it too long, kClosed, kForked.
   [[nodiscard]] Expected<Lock> lock_open(CallDeadline& deadline);
   [[nodiscard]] Expected<protocol::Body> request_locked(const protocol::Body& body,
-                                                        CallDeadline& deadline) {
+                                                        CallDeadline& deadline) const {
     return parts_.channel->request(body, deadline.at());
   }
   [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body,

@@ -17,7 +17,8 @@ namespace {
 
 Error gone(const Error& cause) {
   return {Errc::kDaemonGone,
-          cause.code.message() + "; blocks in use stay valid, close this session and connect anew"};
+          cause.code.message() +
+              "; blocks in use stay valid until this session ends; connect anew for more"};
 }
 
 bool server_is_trusted(const platform::Descriptor& socket, const std::filesystem::path& path) {

@@ -34,6 +34,9 @@ class SocketChannel final : public Channel {
                                                  platform::Deadline deadline) override;
   bool post(const protocol::Body& body) override;
   [[nodiscard]] std::vector<protocol::Body> take_late_answers() override;
+  [[nodiscard]] bool is_connected() const noexcept override {
+    return socket_ && !platform::has_hung_up(socket_);
+  }
   void abandon() noexcept override { socket_.reset(); }
 
  private:

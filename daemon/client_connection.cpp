@@ -7,7 +7,6 @@
 #include <utility>
 #include <variant>
 
-#include "shared/platform/seqpacket.hpp"
 #include "shared/platform/system_error.hpp"
 
 namespace allot::daemon {

@@ -24,6 +24,7 @@
 #include "daemon/core/service.hpp"
 #include "daemon/peer_identity.hpp"
 #include "daemon/timers.hpp"
+#include "shared/platform/seqpacket.hpp"
 #include "shared/protocol/message.hpp"
 
 namespace allot::daemon {
@@ -54,6 +55,11 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   /// The peer has said what it wants: it may be silent from now on.
   void settle() { deadline_.cancel(); }
+
+  /// True once the peer sends nothing more. The only way to know while nothing is read.
+  [[nodiscard]] bool has_hung_up() const {
+    return !socket_ || platform::has_hung_up(socket_.get());
+  }
 
   /// Reads on, if may_read() now says yes.
   void resume();

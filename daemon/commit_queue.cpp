@@ -68,12 +68,19 @@ void CommitQueue::turn() {
   Job job = std::move(jobs_.front());
   jobs_.pop_front();
   Expected<void> result;
-  if (run_slice(job, result)) {
+  if (!actions_.is_wanted(job.pending)) {
+    give_up(job);
+  } else if (run_slice(job, result)) {
     actions_.finished(job.pending, result);
   } else {
     jobs_.push_back(std::move(job));
   }
   post_turn();
+}
+
+void CommitQueue::give_up(const Job& job) {
+  pending_bytes_ -= bytes_left(job.pending, job.range, job.done_bytes);
+  actions_.finished(job.pending, Error(Errc::kClosed));
 }
 
 void CommitQueue::abandon(core::ConnectionId connection) {
@@ -86,10 +93,7 @@ void CommitQueue::abandon(core::ConnectionId connection) {
       ++it;
     }
   }
-  for (const Job& job : abandoned) {
-    pending_bytes_ -= bytes_left(job.pending, job.range, job.done_bytes);
-    actions_.finished(job.pending, Error(Errc::kClosed));
-  }
+  for (const Job& job : abandoned) give_up(job);
 }
 
 std::size_t CommitQueue::pending_of(core::ConnectionId connection) const noexcept {

@@ -2,7 +2,7 @@
 //
 // Used by the server. A slice is at most 1 MiB; the first one runs in add(), so that a small grant
 // is answered in the turn that asked for it; the rest run one a turn of the loop, in turn among all
-// that wait, so that a large grant holds up nobody.
+// that wait, so that a large grant holds up nobody. A job that nobody wants any more is given up.
 //
 // Invariants
 // 1. Each PendingCommit that is added is finished exactly once: `finished` is called with it.
@@ -35,6 +35,8 @@ class CommitQueue {
     /// Opens the daemon's mapping as far as the job says.
     std::function<Expected<void>(const core::PendingCommit&)> open;
     std::function<void(const core::PendingCommit&, const Expected<void>&)> finished;
+    /// Asked before each slice but the first: false once nobody waits for the answer.
+    std::function<bool(const core::PendingCommit&)> is_wanted;
   };
 
   CommitQueue(boost::asio::io_context& context, Actions actions)
@@ -57,6 +59,7 @@ class CommitQueue {
 
   /// One slice; true once the job is complete or has failed (`result`).
   bool run_slice(Job& job, Expected<void>& result);
+  void give_up(const Job& job);
   void post_turn();
   void turn();
 

@@ -1,7 +1,7 @@
 // Config: what the administrator may set, from a TOML file; all of it has defaults.
 //
 // Used by main() at the start and by --check-config. A file is read whole: every mistake is
-// reported with file, line, key and what to do, and nothing of a file with a mistake is used.
+// reported with file, line, key, value and what is allowed, and nothing of a file with a mistake is used.
 // Unknown keys are mistakes. Without any [[region]] there is one, named "default".
 #pragma once
 
@@ -30,7 +30,7 @@ struct Config {
 
 struct ConfigReading {
   Config config;
-  std::vector<std::string> mistakes;  // "file:line: key: what is wrong; what to do"
+  std::vector<std::string> mistakes;  // "file:line: key = value: what is allowed"
 };
 
 /// Reads `file`. If there are mistakes, config is not to be used.

@@ -11,6 +11,7 @@
 #include "daemon/control_json.hpp"
 #include "daemon/control_lists.hpp"
 #include "daemon/control_query.hpp"
+#include "daemon/log.hpp"
 #include "shared/protocol/message.hpp"
 #include "shared/region/layout.hpp"
 
@@ -76,7 +77,8 @@ Expected<Regions> regions_of(const ControlQuery& query, const core::Service& ser
   if (region == nullptr) {
     std::string known;
     for (const auto& one : service.regions()) known += (known.empty() ? "" : ", ") + one->name();
-    return Error(Errc::kUnknownRegion, "there are: " + known);
+    const std::string asked = one_line(query.region->substr(0, region::kRegionNameBytes));
+    return Error(Errc::kUnknownRegion, "'" + asked + "'; there are: " + known);
   }
   regions.push_back(region);
   return regions;

@@ -87,6 +87,10 @@ Expected<RuntimeDir> RuntimeDir::take(const std::filesystem::path& path) {
     if (::chmod(absolute.c_str(), mode) != 0) {  // whatever the umask
       return platform::system_error("chmod(" + absolute.native() + ")");
     }
+  } else if (errno == ENOENT) {
+    return Error(std::make_error_code(std::errc::no_such_file_or_directory),
+                 "cannot make the runtime directory " + absolute.native() + ": " +
+                     absolute.parent_path().native() + " is not there; make that first");
   } else if (errno != EEXIST) {
     return platform::system_error("cannot make the runtime directory " + absolute.native());
   }

@@ -50,6 +50,11 @@ CommitQueue::Actions Server::commit_actions() {
           },
       .finished = [this](const core::PendingCommit& pending,
                          const Expected<void>& result) { committed(pending, result); },
+      .is_wanted =
+          [this](const core::PendingCommit& pending) {
+            const auto found = connections_.find(pending.connection);
+            return found != connections_.end() && !found->second->has_hung_up();
+          },
   };
 }
 

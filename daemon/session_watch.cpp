@@ -39,12 +39,12 @@ void SessionWatch::try_from_the_loop(std::chrono::milliseconds delay) {
 }
 
 void SessionWatch::try_to_seal() {
-  const platform::Presence presence = platform::try_seal_presence(presence_);
-  if (presence == platform::Presence::kTampered && !tampered_) {
+  const platform::PresenceState presence = platform::try_seal_presence(presence_);
+  if (presence == platform::PresenceState::kTampered && !tampered_) {
     tampered_ = true;
     callbacks_.tampered();
   }
-  if (presence == platform::Presence::kGone || (tampered_ && exited_)) {
+  if (presence == platform::PresenceState::kGone || (tampered_ && exited_)) {
     const auto gone = std::move(callbacks_.gone);
     gone();  // destroys this object
     return;

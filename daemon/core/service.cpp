@@ -217,7 +217,9 @@ Outcome Service::finish_commit(const PendingCommit& pending, const Expected<void
     }
   } else if (!committed) {
     if (pending.grant) pending.region->abandon_grant(*pending.grant);
-    body = Error(Errc::kMachineFull, committed.error().message());
+    body = committed.error() == Errc::kClosed
+               ? Error(Errc::kClosed, "nobody waits for the answer")
+               : Error(Errc::kMachineFull, committed.error().message());
   }
   Outcome outcome;
   if (!connections_.contains(pending.connection)) return outcome;

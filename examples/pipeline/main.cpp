@@ -20,11 +20,10 @@ int run(const pipeline::Options& options) {
 }
 
 int report_failure(const pipeline::Options& options, pipeline::ExitCode code, const char* what) {
-  const std::string who = options.role_main ? "pipeline " + options.role_name : "pipeline";
-  std::fprintf(stderr, "%s: %s\n", who.c_str(), what);
-  if (!options.role_main) {
-    std::FILE* const text = options.run.json ? stderr : stdout;
-    std::fprintf(text, "FAILED: %s\n", what);
+  if (options.role_main) {
+    std::fprintf(stderr, "pipeline %s: %s\n", options.role_name.c_str(), what);
+  } else {
+    std::fprintf(options.run.json ? stderr : stdout, "FAILED: %s\n", what);
     if (options.run.json) std::printf("%s\n", pipeline::failure_json(what).c_str());
   }
   return static_cast<int>(code);

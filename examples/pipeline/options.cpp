@@ -13,14 +13,17 @@ namespace {
 
 constexpr const char* kFooter = R"(
 Files are read into shared memory by one process, hashed in place by the workers, and collected by
-another; one worker is killed half way. Then the same is done over pipes, every digest is compared
-with sha256sum, and the region is audited.
+another. The same is done once more while one worker is killed half way, and then over pipes; every
+digest is compared with sha256sum, and the region is audited.
 
 exit status:
   0  all digests are right, nothing is held, the audit holds
   1  a digest differs, memory is still held, the audit failed, or a process failed
   2  the command line is wrong
-  3  the environment does not serve: no allotd, no sha256sum, a system call failed, interrupted)";
+  3  the environment does not serve: no file to read, no allotd, no sha256sum, a system call failed,
+     interrupted
+
+In --json what is not UTF-8 in a file's name is written as U+FFFD.)";
 
 void add_run(CLI::App& app, RunOptions& run) {
   CLI::App* const command = app.add_subcommand("run", "Run the pipeline on files");

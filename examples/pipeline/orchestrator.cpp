@@ -1,5 +1,7 @@
 #include "examples/pipeline/orchestrator.hpp"
 
+#include <fcntl.h>
+
 #include <chrono>
 #include <cstdio>
 #include <random>
@@ -8,11 +10,13 @@
 
 #include "examples/pipeline/crew.hpp"
 #include "examples/pipeline/daemon.hpp"
+#include "examples/pipeline/descriptor.hpp"
 #include "examples/pipeline/failure.hpp"
 #include "examples/pipeline/file_set.hpp"
 #include "examples/pipeline/report.hpp"
 #include "examples/pipeline/runtime_dir.hpp"
 #include "examples/pipeline/supervisor.hpp"
+#include "examples/pipeline/text.hpp"
 
 namespace pipeline {
 
@@ -43,6 +47,9 @@ class Orchestrator {
   int run() {
     files_.warm();
     print_files(text_, files_);
+    if (files_.files().empty()) {
+      throw Failure(ExitCode::kEnvironment, "nothing to do: no file to read in " + all_paths());
+    }
     if (!options_.no_kill && options_.workers == 1) {
       std::fprintf(text_, "with one worker nobody is killed\n");
     }
@@ -58,6 +65,12 @@ class Orchestrator {
  private:
   [[nodiscard]] std::string list_path() const { return runtime_dir_.path() / "files"; }
 
+  [[nodiscard]] std::string all_paths() const {
+    std::string out;
+    for (const std::string& path : options_.paths) out += (out.empty() ? "" : ", ") + path;
+    return printable(out);
+  }
+
   [[nodiscard]] CrewPlan crew_plan() const {
     return {.list_path = list_path(),
             .runtime_dir = runtime_dir_.path().native(),
@@ -70,10 +83,20 @@ class Orchestrator {
   void run_over_region() {
     Daemon daemon(options_.allotd, options_.allotctl, runtime_dir_.path());
     SupervisorPlan plan;
-    plan.stage = "region";
-    if (report_.wants_kill) plan.kill = choose_victim(report_.seed, options_.workers);
-    plan.first_worker_dies = options_.die_at != DieAt::kNowhere;
     plan.daemon = &daemon.process();
+    if (report_.wants_kill) {
+      plan.stage = "region";
+      CrewPlan crew = crew_plan();
+      const Descriptor nowhere(::open("/dev/null", O_WRONLY | O_CLOEXEC));  // one table will do
+      crew.table_fd = nowhere.get();
+      crew.die_at = DieAt::kNowhere;
+      report_.undisturbed = Supervisor(start_region_crew(crew), files_, plan, deadline_).run();
+      plan.stage = "kill";
+      plan.kill = choose_victim(report_.seed, options_.workers);
+    } else {
+      plan.stage = "region";
+    }
+    plan.first_worker_dies = options_.die_at != DieAt::kNowhere;
     std::fflush(text_);  // the collector prints, too
     report_.region = Supervisor(start_region_crew(crew_plan()), files_, plan, deadline_).run();
     report_.held = daemon.wait_until_empty();
@@ -93,6 +116,9 @@ class Orchestrator {
 
   void verify_digests() {
     report_.expected = sha256sum(files_, deadline_);
+    if (report_.undisturbed) {
+      report_.undisturbed_verification = verify(files_, report_.expected, *report_.undisturbed);
+    }
     report_.region_verification = verify(files_, report_.expected, report_.region);
     report_.pipes_verification = verify(files_, report_.expected, report_.pipes);
   }

@@ -199,6 +199,9 @@ void Reader::hear_collector() {
         assignments_.finish(end.job, end.file);
       } else if (const auto job = assignments_.take_back(end.job)) {
         free_what_is_ours(*job);
+        Worker& worker = workers_.at(job->worker);
+        ++worker.lost_files;
+        worker.lost_bytes += job->size_bytes;
       }
     }
   }
@@ -212,7 +215,9 @@ void Reader::memory_is_back(const MemoryBack& back) {
   assignments_.stop(back.worker);
   ReaderNote note{.kind = ReaderNote::Kind::kMemoryBack,
                   .worker = static_cast<std::uint32_t>(back.worker),
-                  .time_ns = back.time_ns};
+                  .time_ns = back.time_ns,
+                  .files = worker.lost_files,
+                  .bytes = worker.lost_bytes};
   for (const Job& job : assignments_.take_back_all(back.worker)) {
     free_what_is_ours(job);
     ++note.files;

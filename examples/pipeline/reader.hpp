@@ -40,6 +40,8 @@ class Reader {
     Descriptor socket;               // empty: it has ended
     std::vector<JobTicket> tickets;  // not yet sent
     std::uint64_t ticket_bytes = 0;  // of their files
+    std::uint64_t lost_files = 0;    // whose results were recovered with it, as the collector saw
+    std::uint64_t lost_bytes = 0;
     bool said_hello = false;
     bool is_watched = false;  // on_exit() will tell
     bool has_memory = false;  // it may hold blocks: from its hello until they are back

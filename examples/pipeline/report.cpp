@@ -1,6 +1,7 @@
 #include "examples/pipeline/report.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "examples/pipeline/text.hpp"
 
@@ -27,27 +28,36 @@ void print_skipped(std::FILE* out, const std::vector<Skipped>& skipped) {
 }
 
 void print_variant(std::FILE* out, const char* name, const VariantResult& result) {
-  std::fprintf(out, "%-8s %9s %15s %9.3f %11s %9s\n", name, grouped(result.files).c_str(),
+  std::fprintf(out, "%-14s %9s %15s %9.3f %11s %9s\n", name, grouped(result.files).c_str(),
                grouped(result.size_bytes).c_str(), result.seconds,
                fixed(result.files_per_second(), 0).c_str(),
                fixed(result.megabytes_per_second(), 1).c_str());
 }
 
-std::string ratio_text(const Report& report) {
-  if (report.region.seconds <= 0) return "-";
-  return fixed(report.pipes.seconds / report.region.seconds, 2);
+const char* region_name(const Report& report) {
+  return report.wants_kill ? "region, a kill" : "region";
 }
 
 void print_workers(std::FILE* out, const Report& report) {
-  std::fprintf(out, "\n%-8s %15s %18s\n", "WORKER", "REGION", "PIPES");
+  std::vector<std::pair<const char*, const VariantResult*>> columns;
+  if (report.undisturbed) columns.emplace_back("REGION", &*report.undisturbed);
+  columns.emplace_back(report.wants_kill ? "REGION, A KILL" : "REGION", &report.region);
+  columns.emplace_back("PIPES", &report.pipes);
+  std::fprintf(out, "\n%-6s", "WORKER");
+  for (const auto& [name, result] : columns) std::fprintf(out, " %22s", name);
+  std::fprintf(out, "\n");
   for (std::size_t i = 0; i < report.region.workers.size(); ++i) {
-    const auto share = [i](const VariantResult& result) {
-      const WorkerShare& one = result.workers[i];
-      return grouped(one.files) + " / " + size_text(one.size_bytes);
-    };
+    std::fprintf(out, "%-6zu", i);
+    for (const auto& [name, result] : columns) {
+      const WorkerShare& one = result->workers[i];
+      const std::string share = grouped(one.files) + " / " + size_text(one.size_bytes);
+      std::fprintf(out, " %22s", share.c_str());
+    }
     const std::string& ending = report.region.workers[i].ending;
-    std::fprintf(out, "%-4zu %22s %22s%s%s\n", i, share(report.region).c_str(),
-                 share(report.pipes).c_str(), ending.empty() ? "" : "  ended by ", ending.c_str());
+    if (!ending.empty()) {
+      std::fprintf(out, "  (%s: ended by %s)", region_name(report), ending.c_str());
+    }
+    std::fprintf(out, "\n");
   }
 }
 
@@ -79,14 +89,23 @@ void print_verification(std::FILE* out, const char* name, const Verification& ve
 
 }  // namespace
 
+double Report::ratio() const {
+  const double seconds = (undisturbed ? *undisturbed : region).seconds;
+  return seconds > 0 ? pipes.seconds / seconds : 0;
+}
+
 std::vector<std::string> Report::faults() const {
   std::vector<std::string> out = region.faults;
+  if (undisturbed) {
+    out.insert(out.end(), undisturbed->faults.begin(), undisturbed->faults.end());
+  }
   out.insert(out.end(), pipes.faults.begin(), pipes.faults.end());
   const auto digests = [&out](const char* name, const Verification& verification) {
     if (verification.wrong.empty()) return;
     out.push_back(std::string(name) + ": " + std::to_string(verification.wrong.size()) +
                   " digests differ from sha256sum's");
   };
+  digests("region without a kill", undisturbed_verification);
   digests("region", region_verification);
   digests("pipes", pipes_verification);
   if (!held.none()) {
@@ -120,19 +139,20 @@ void print_files(std::FILE* out, const FileSet& files) {
 
 void print_report(std::FILE* out, const Report& report) {
   print_skipped(out, report.region.skipped);
-  std::fprintf(out, "\n%-8s %9s %15s %9s %11s %9s\n", "VARIANT", "FILES", "BYTES", "SECONDS",
+  std::fprintf(out, "\n%-14s %9s %15s %9s %11s %9s\n", "VARIANT", "FILES", "BYTES", "SECONDS",
                "FILES/S", "MB/S");
-  print_variant(out, "region", report.region);
+  if (report.undisturbed) print_variant(out, "region", *report.undisturbed);
+  print_variant(out, region_name(report), report.region);
   print_variant(out, "pipes", report.pipes);
-  std::fprintf(
-      out,
-      "the region is %s times as fast as the pipes; every file was read once before, so both "
-      "read from the page cache\n",
-      ratio_text(report).c_str());
+  std::fprintf(out,
+               "without a kill the region is %s times as fast as the pipes; every file was read "
+               "once before, so all read from the page cache\n",
+               fixed(report.ratio(), 2).c_str());
   print_workers(out, report);
   print_kill(out, report);
   std::fprintf(out, "\n");
-  print_verification(out, "region", report.region_verification);
+  if (report.undisturbed) print_verification(out, "region", report.undisturbed_verification);
+  print_verification(out, region_name(report), report.region_verification);
   print_verification(out, "pipes", report.pipes_verification);
   std::fprintf(out, "\n$ allotctl stats\n%s\n$ allotctl check\n%s", report.stats.output.c_str(),
                report.check.output.c_str());

@@ -20,8 +20,11 @@ struct Report {
   const FileSet& files;  // outlives the report
   std::uint64_t seed = 0;
   bool wants_kill = false;
+  /// Over the region without a kill, if `region` has one: what the pipes are compared with.
+  std::optional<VariantResult> undisturbed;
   VariantResult region;
   VariantResult pipes;
+  Verification undisturbed_verification;
   Verification region_verification;
   Verification pipes_verification;
   Holdings held;  // by the region, after the run
@@ -30,6 +33,8 @@ struct Report {
   ExitStatus daemon_status;
   std::vector<std::string> expected;  // by sha256sum, for each file
 
+  /// How many times as fast as the pipes the region was, nobody being killed; 0 if unknown.
+  [[nodiscard]] double ratio() const;
   /// Why the run failed; empty if it did not.
   [[nodiscard]] std::vector<std::string> faults() const;
 };

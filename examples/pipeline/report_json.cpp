@@ -78,23 +78,26 @@ json::array results_json(const Report& report) {
 
 std::string to_json(const Report& report) {
   const auto faults = report.faults();
-  const double ratio = report.region.seconds > 0 ? report.pipes.seconds / report.region.seconds : 0;
-  const json::object out{{"ok", faults.empty()},
-                         {"faults", names_json(faults)},
-                         {"seed", report.seed},
-                         {"files", report.files.files().size()},
-                         {"bytes", report.files.size_bytes()},
-                         {"links", report.files.symlinks()},
-                         {"specials", report.files.specials()},
-                         {"skipped", skipped_json(report.files.skipped())},
-                         {"region", variant_json(report.region, report.region_verification)},
-                         {"pipes", variant_json(report.pipes, report.pipes_verification)},
-                         {"ratio", ratio},
-                         {"held_bytes", report.held.granted_bytes},
-                         {"held_sessions", report.held.sessions},
-                         {"stats", utf8(report.stats.output)},
-                         {"check", utf8(report.check.output)},
-                         {"results", results_json(report)}};
+  json::object out{{"ok", faults.empty()},
+                   {"faults", names_json(faults)},
+                   {"seed", report.seed},
+                   {"files", report.files.files().size()},
+                   {"bytes", report.files.size_bytes()},
+                   {"links", report.files.symlinks()},
+                   {"specials", report.files.specials()},
+                   {"skipped", skipped_json(report.files.skipped())},
+                   {"region", variant_json(report.region, report.region_verification)},
+                   {"pipes", variant_json(report.pipes, report.pipes_verification)},
+                   {"ratio", report.ratio()},
+                   {"held_bytes", report.held.granted_bytes},
+                   {"held_sessions", report.held.sessions},
+                   {"stats", utf8(report.stats.output)},
+                   {"check", utf8(report.check.output)},
+                   {"results", results_json(report)},
+                   {"undisturbed", nullptr}};
+  if (report.undisturbed) {
+    out["undisturbed"] = variant_json(*report.undisturbed, report.undisturbed_verification);
+  }
   return json::serialize(out);
 }
 

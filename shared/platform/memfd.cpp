@@ -50,9 +50,9 @@ Expected<Descriptor> make_presence_file(const std::string& name) {
   return file;
 }
 
-Presence try_seal_presence(const Descriptor& presence) noexcept {
-  if (::fcntl(presence.get(), F_ADD_SEALS, F_SEAL_WRITE) == 0) return Presence::kGone;
-  return errno == EBUSY ? Presence::kMapped : Presence::kTampered;
+PresenceState try_seal_presence(const Descriptor& presence) noexcept {
+  if (::fcntl(presence.get(), F_ADD_SEALS, F_SEAL_WRITE) == 0) return PresenceState::kGone;
+  return errno == EBUSY ? PresenceState::kMapped : PresenceState::kTampered;
 }
 
 bool is_sealed_memfd(const Descriptor& file) noexcept {

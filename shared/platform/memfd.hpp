@@ -23,11 +23,11 @@ namespace allot::platform {
 /// that try_seal_presence() can tell whether any process still maps it.
 [[nodiscard]] Expected<Descriptor> make_presence_file(const std::string& name);
 
-enum class Presence : std::uint8_t { kMapped, kGone, kTampered };
+enum class PresenceState : std::uint8_t { kMapped, kGone, kTampered };
 
 /// Tries to seal the presence file against writing. kGone: no image maps it and none ever can
 /// again (idempotent). kMapped: some image still does. kTampered: somebody sealed the seals.
-[[nodiscard]] Presence try_seal_presence(const Descriptor& presence) noexcept;
+[[nodiscard]] PresenceState try_seal_presence(const Descriptor& presence) noexcept;
 
 /// True if `file` carries every seal that make_sealed_memfd() sets.
 [[nodiscard]] bool is_sealed_memfd(const Descriptor& file) noexcept;

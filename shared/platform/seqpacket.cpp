@@ -218,6 +218,11 @@ Expected<Received> receive_message(const Descriptor& socket, std::span<std::byte
   return received;
 }
 
+bool has_hung_up(const Descriptor& socket) noexcept {
+  pollfd one{socket.get(), POLLRDHUP, 0};
+  return ::poll(&one, 1, 0) > 0;
+}
+
 Expected<void> wait_readable(const Descriptor& socket, Deadline deadline) {
   return wait_for(socket, POLLIN, deadline);
 }

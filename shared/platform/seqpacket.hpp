@@ -79,6 +79,10 @@ enum class Descriptors : std::uint8_t { kAccept, kRefuse };
                                                  std::span<std::byte> buffer,
                                                  Descriptors descriptors);
 
+/// True once the peer will send nothing more: it has closed its end, shut it down, or is gone. What
+/// it sent before may still be there to be read.
+[[nodiscard]] bool has_hung_up(const Descriptor& socket) noexcept;
+
 /// Waits until `socket` can be read, or written. Errc::kDeadline when `deadline` passes first.
 [[nodiscard]] Expected<void> wait_readable(const Descriptor& socket, Deadline deadline);
 [[nodiscard]] Expected<void> wait_writable(const Descriptor& socket, Deadline deadline);

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The example `pipeline` on files made here: its numbers are right, whoever is killed and when; a
 planted fault is noticed; what it cannot do is said with the documented exit status."""
+import fcntl
 import hashlib
 import json
 import os
 import pty
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -110,6 +112,10 @@ def test_kills_of_several_seeds(runner, tree, files):
         if kill is None:
             continue
         killed += 1
+        quiet = report["undisturbed"]
+        check(quiet["kill"] is None and quiet["right"] == len(files), "the run without a kill")
+        check(abs(report["ratio"] * quiet["seconds"] - report["pipes"]["seconds"]) < 1e-6,
+              "a run with a kill is compared with one without")
         check(0.35 <= kill["at_fraction"] < 1, f"seed {seed}: killed at {kill['at_fraction']}")
         check(report["region"]["read_files"] == len(files) + kill["redone_files"],
               f"seed {seed}: files read again")
@@ -180,7 +186,11 @@ def test_a_few_small_things(runner, tree, files):
     left_out = {one["path"]: one["reason"] for one in report["skipped"]}
     check(left_out == {f"{tree}/zz large": "does not fit in --max-bytes"}, f"{left_out}")
     check(report["files"] == len(files) - 1 and report["region"]["kill"] is None, "one worker")
-    check(runner.report(0, f"{tree}/a link")["files"] == 0, "a link is no file")
+    report = runner.report(3, f"{tree}/a link")
+    check(f"nothing to do: no file to read in {tree}/a link" in report["faults"][0], "no file")
+    plain = runner.run(f"{tree}/a link")
+    check((plain.stdout + plain.stderr).count("nothing to do") == 1 and "OK" not in plain.stdout,
+          f"no file: {plain.stdout}{plain.stderr}")
     report = runner.report(0, "--", "-starts with a dash", cwd=f"{tree}/sub dir")
     check(report["results"][0]["lines"] == 1, "a path that looks like an option")
 
@@ -196,6 +206,46 @@ def test_an_interrupt_ends_it(runner, tree):
     check(not os.listdir(runner.scratch), "an interrupted run leaves its directory")
 
 
+def test_names_that_are_not_utf8_make_valid_json(runner):
+    with tempfile.TemporaryDirectory() as tree:
+        with open(os.fsencode(tree) + b"/\xff\xc0\xafx", "wb") as file:
+            file.write(b"content")
+        done = subprocess.run(runner.command("--json", "--no-kill", tree), capture_output=True,
+                              timeout=DEADLINE_S, check=True,
+                              env={**os.environ, "TMPDIR": runner.scratch})
+        report = json.loads(done.stdout.decode("utf-8", errors="strict"))
+    check(report["results"][0]["path"] == f"{tree}/\ufffd\ufffd\ufffdx", "U+FFFD in a name")
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def test_a_killed_run_leaves_nobody_and_the_next_clears_up(runner, tree):
+    with subprocess.Popen(runner.command("--no-kill", tree), stderr=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL,
+                          env={**os.environ, "TMPDIR": runner.scratch}) as process:
+        process.stderr.readline()  # the first progress: its processes run
+        pidfds = [os.pidfd_open(child) for child in children_of(process.pid)]
+        process.kill()
+        process.wait(timeout=DEADLINE_S)
+    check(pidfds, "the run had no processes")
+    for pidfd in pidfds:
+        check(select.select([pidfd], [], [], DEADLINE_S)[0], "a process outlives its run")
+        os.close(pidfd)
+    check(len(os.listdir(runner.scratch)) == 1, "a killed run leaves its directory")
+    # One that lives keeps its own; report() checks that nothing is left of the others.
+    kept = tempfile.mkdtemp(prefix="allot-pipeline-", dir=runner.scratch)
+    lock = os.open(kept, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    subprocess.run(runner.command("--no-kill", tree), capture_output=True, timeout=DEADLINE_S,
+                   check=True, env={**os.environ, "TMPDIR": runner.scratch})
+    check(os.listdir(runner.scratch) == [os.path.basename(kept)], "of the dead and the living")
+    os.close(lock)
+    runner.report(0, "--no-kill", tree)
+
+
 def main():
     with tempfile.TemporaryDirectory() as tree, tempfile.TemporaryDirectory() as scratch:
         files = make_tree(tree)
@@ -209,6 +259,8 @@ def main():
         test_what_it_cannot_do(runner, tree)
         test_a_few_small_things(runner, tree, files)
         test_an_interrupt_ends_it(runner, tree)
+        test_names_that_are_not_utf8_make_valid_json(runner)
+        test_a_killed_run_leaves_nobody_and_the_next_clears_up(runner, tree)
 
 
 if __name__ == "__main__":

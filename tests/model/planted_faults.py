@@ -92,8 +92,8 @@ FAULTS = [
     ("large_not_noted", RECOVERY, "freed_large_.try_emplace(extent->first(), now_ns);", ""),
     ("large_taken_at_once", RECOVERY, "if (now_ns < it->second + delay_ns)", "if (false)"),
     ("small_block_taken", RECOVERY,
-     "if (view_.span_ledger(extent.first()).carve.load_acquire() != region::CarveWord::kLarge) "
-     "return;", ""),
+     "if (!region::CarveWord::is_one_block("
+     "view_.span_ledger(extent.first()).carve.load_acquire())) { return; }", ""),
     ("collected_block_taken", RECOVERY,
      "if (OwnWord::owner(word) != OwnWord::kFreed) return;", ""),
     # names

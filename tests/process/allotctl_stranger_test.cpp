@@ -213,6 +213,17 @@ TEST(AllotctlStranger, WrongUsageHasItsOwnStatus) {
   }
 }
 
+TEST(AllotctlStranger, NamesTheCommandsToWhoKnowsNone) {
+  const std::string all = "use stats, sessions, spans, names, arenas, check, unpublish, version";
+  const ProgramResult bogus = run_program({ALLOT_ALLOTCTL_PATH, "bogus"});
+  EXPECT_THAT(bogus.err, HasSubstr("there is no command 'bogus'; " + all));
+  EXPECT_THAT(run_program({ALLOT_ALLOTCTL_PATH}).err, HasSubstr("say a command; " + all));
+  const ProgramResult option = run_program({ALLOT_ALLOTCTL_PATH, "stats", "--color"});
+  EXPECT_THAT(option.err, HasSubstr("--color"));
+  const ProgramResult first = run_program({ALLOT_ALLOTCTL_PATH, "--color"});
+  EXPECT_THAT(first.err, HasSubstr("--color"));
+}
+
 TEST(AllotctlStranger, HelpAndVersionNeedNoDaemon) {
   const ProgramResult help = run_program({ALLOT_ALLOTCTL_PATH, "--help"});
   EXPECT_EQ(help.exit_status, 0);

@@ -284,7 +284,7 @@ TEST_F(Allotctl, VersionNamesBothPrograms) {
 TEST_F(Allotctl, UnknownRegionIsAnErrorOfTheDaemon) {
   const ProgramResult result = run({"stats", "--region", "none"});
   EXPECT_EQ(result.exit_status, 4);
-  EXPECT_THAT(result.err, HasSubstr("there are: default, other"));
+  EXPECT_THAT(result.err, HasSubstr("'none'; there are: default, other"));
   const ProgramResult as_json = run({"stats", "--region", "none", "--json"});
   EXPECT_EQ(as_json.exit_status, 4);
   EXPECT_EQ(json::parse(as_json.out).at("error").at("name").as_string(), "unknown_region");

@@ -7,7 +7,6 @@
 #include <array>
 #include <csignal>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <utility>
 #include <vector>
@@ -243,50 +242,6 @@ TEST_F(ClientDeath, AStoppedClientIsNotDeadAndHoldsNobodyUp) {
   agent->send_text("end");
   EXPECT_TRUE(agent.finish());
   EXPECT_TRUE(exit.wait());
-  expect_nothing_left();
-}
-
-TEST_F(ClientDeath, OneWhoEndedLongAgoIsTold) {
-  Agent agent("idle");
-  const SessionId id = test::introduce(agent.link(), daemon());
-  const ExitNotice first(session(), id);
-  agent.process().kill();
-  EXPECT_TRUE(first.wait());
-  const ExitNotice second(session(), id);
-  EXPECT_TRUE(second.wait());
-  SessionId never = id;
-  never.incarnation += 1000;
-  EXPECT_TRUE(ExitNotice(session(), never).wait()) << "nobody will ever come under this id";
-  expect_nothing_left();
-}
-
-TEST_F(ClientDeath, AllWhoAskedAreTold) {
-  Agent agent("idle");
-  const SessionId id = test::introduce(agent.link(), daemon());
-  std::deque<ExitNotice> notices;
-  for (int i = 0; i < 20; ++i) notices.emplace_back(session(), id);
-  agent->send_text("end");
-  EXPECT_TRUE(agent.finish());
-  for (const ExitNotice& notice : notices) EXPECT_TRUE(notice.wait());
-  expect_nothing_left();
-}
-
-TEST_F(ClientDeath, ACallbackMayUseTheSession) {
-  Agent agent("idle");
-  const SessionId id = test::introduce(agent.link(), daemon());
-  std::promise<Errc> freed;
-  session()
-      .on_exit(id,
-               [&] {
-                 void* const block = session().allocate(200'000);
-                 (void)session().on_exit(id, [] {});
-                 freed.set_value(session().free(block));
-               })
-      .value();
-  agent.process().kill();
-  auto future = freed.get_future();
-  ASSERT_EQ(future.wait_for(test::kPatience), std::future_status::ready);
-  EXPECT_EQ(future.get(), Errc::kOk);
   expect_nothing_left();
 }
 

@@ -118,6 +118,26 @@ TEST(ClientMessages, LargeGrantsTakeManySlicesAndAllArrive) {
   EXPECT_EQ(committed_bytes(a.data), 2049 * region::kGranuleBytes);
 }
 
+TEST(ClientMessages, LargeGrantOfAClosedConnectionIsGivenUp) {
+  constexpr std::uint32_t kGranules = 8192;  // 512 MiB
+  // So that nothing is read from the connection while the grant waits.
+  const DaemonProcess daemon(ALLOT_ALLOTD_PATH, {.config = "max_pending_bytes = 0\n"});
+  RawSession bystander(daemon.client_socket());
+  RawSession session(daemon.client_socket());
+  const PresenceMapping presence = session.map_presence();  // the image lives on
+  // The daemon sees the request and the end at once.
+  daemon.signal(SIGSTOP);
+  ASSERT_TRUE(
+      session.client.send({1, protocol::GrantRequest{kGranules, 1, region::kDefaultWords, 1}}));
+  session.client.close();
+  daemon.signal(SIGCONT);
+  ask_until(bystander.client, "the session is detached", [&] {
+    return read_session(session.directory, session.welcome.session).state.load_acquire() ==
+           static_cast<std::uint32_t>(region::SessionState::kDetached);
+  });
+  EXPECT_LT(committed_bytes(session.data), kGranules / 2 * region::kGranuleBytes);
+}
+
 // A message that decode() refuses, each for its own reason.
 struct BadBytes {
   const char* name;

@@ -172,6 +172,26 @@ TEST_F(DaemonAway, ADeadDaemonsClientsGoOnWithWhatTheyHave) {
   EXPECT_EQ(Session::connect(options()).error().errc(), Errc::kNoDaemon);
 }
 
+TEST_F(DaemonAway, ConnectAfterADaemonsDeathGivesASessionWithTheNext) {
+  Session old = connect(test::kPatience);
+  auto* const block = static_cast<int*>(old.allocate(sizeof(int)));
+  *block = 5;
+  const Handle handle = old.offer(block).value();
+  daemon().kill();
+  EXPECT_EQ(Session::connect(options()).error().errc(), Errc::kNoDaemon) << "not the old one";
+
+  const test::DaemonProcess next(ALLOT_ALLOTD_PATH, {.runtime_dir = daemon().runtime_dir()});
+  Session anew = connect(test::kPatience);
+  EXPECT_FALSE(anew == old);
+  EXPECT_TRUE(connect() == anew);
+  EXPECT_EQ(anew.free(anew.allocate(100 * kMiB)), Errc::kOk);
+  EXPECT_FALSE(anew.adopt(handle).has_value());
+  EXPECT_EQ(anew.free(block), Errc::kNotInRegion);
+  EXPECT_EQ(*block, 5);
+  EXPECT_EQ(old.retract(handle).value(), block);
+  EXPECT_EQ(old.free(block), Errc::kOk);
+}
+
 TEST_F(DaemonAway, AWatchOfADeadDaemonFails) {
   Session session = connect(test::kPatience);
   std::atomic<int> fired{0};

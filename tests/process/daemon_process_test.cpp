@@ -75,10 +75,23 @@ TEST(DaemonProcess, CheckConfigNamesLineAndKeyOfEachMistake) {
   EXPECT_EQ(result.exit_status, 2);
   EXPECT_EQ(result.out, "");
   for (const char* const mistake :
-       {"a.toml:1: max_conections: ", "a.toml:3: name: ", "a.toml:4: size_bytes: ",
-        "a.toml:5: max_heaps: ", "a.toml:6: allow_uids: ", "a.toml:7: allow_users: "}) {
+       {"a.toml:1: max_conections = 3: ", "a.toml:3: name = 'a b': ",
+        "a.toml:4: size_bytes = '64 Gib': ", "a.toml:5: max_heaps = 100000: ",
+        "a.toml:6: allow_uids: ", "a.toml:7: allow_users = 'no such': "}) {
     EXPECT_THAT(result.err, HasSubstr(mistake));
   }
+}
+
+TEST(DaemonProcess, CheckConfigOfADirectoryIsAWrongConfiguration) {
+  const auto result = run_program({ALLOT_ALLOTD_PATH, "--check-config", "--config", "/usr"});
+  EXPECT_EQ(result.exit_status, 2);
+  EXPECT_THAT(result.err, HasSubstr("/usr: cannot be read: it is a directory"));
+}
+
+TEST(DaemonProcess, NamesTheParentOfARuntimeDirectoryThatCannotBeMade) {
+  const auto result = run_program({ALLOT_ALLOTD_PATH, "--runtime-dir", "/nonexistent/allot/run"});
+  EXPECT_EQ(result.exit_status, 1);
+  EXPECT_THAT(result.err, HasSubstr("/nonexistent/allot is not there; make that first"));
 }
 
 TEST(DaemonProcess, DoesNotStartWithABadConfiguration) {

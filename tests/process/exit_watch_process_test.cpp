@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <deque>
 #include <future>
 #include <memory>
 #include <optional>
@@ -22,6 +23,7 @@ namespace allot {
 namespace {
 
 using test::Agent;
+using test::ExitNotice;
 using test::require;
 
 /// One more session of this process, as if of another one.
@@ -31,7 +33,57 @@ Session connect_again(const std::filesystem::path& socket, int which) {
   return Session::connect(test::options_for(path / socket.filename())).value();
 }
 
+// Connects and waits for its end.
+ALLOT_TEST_ROLE(is_watched) {
+  const Session session = test::connect_as_told(test);
+  (void)test.receive_text();
+}
+
 class ExitWatching : public test::ServedRegion {};
+
+TEST_F(ExitWatching, OneWhoEndedLongAgoIsTold) {
+  Agent agent("is_watched");
+  const SessionId id = test::introduce(agent.link(), daemon());
+  const ExitNotice first(session(), id);
+  agent.process().kill();
+  EXPECT_TRUE(first.wait());
+  const ExitNotice second(session(), id);
+  EXPECT_TRUE(second.wait());
+  SessionId never = id;
+  never.incarnation += 1000;
+  EXPECT_TRUE(ExitNotice(session(), never).wait()) << "nobody will ever come under this id";
+  expect_nothing_left();
+}
+
+TEST_F(ExitWatching, AllWhoAskedAreTold) {
+  Agent agent("is_watched");
+  const SessionId id = test::introduce(agent.link(), daemon());
+  std::deque<ExitNotice> notices;
+  for (int i = 0; i < 20; ++i) notices.emplace_back(session(), id);
+  agent->send_text("end");
+  EXPECT_TRUE(agent.finish());
+  for (const ExitNotice& notice : notices) EXPECT_TRUE(notice.wait());
+  expect_nothing_left();
+}
+
+TEST_F(ExitWatching, ACallbackMayUseTheSession) {
+  Agent agent("is_watched");
+  const SessionId id = test::introduce(agent.link(), daemon());
+  std::promise<Errc> freed;
+  session()
+      .on_exit(id,
+               [&] {
+                 void* const block = session().allocate(200'000);
+                 (void)session().on_exit(id, [] {});
+                 freed.set_value(session().free(block));
+               })
+      .value();
+  agent.process().kill();
+  auto future = freed.get_future();
+  ASSERT_EQ(future.wait_for(test::kPatience), std::future_status::ready);
+  EXPECT_EQ(future.get(), Errc::kOk);
+  expect_nothing_left();
+}
 
 TEST_F(ExitWatching, CloseLetsACallbackFinishBeforeItTakesTheSessionApart) {
   constexpr int kManyPairs = 1'000'000;

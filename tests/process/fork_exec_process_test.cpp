@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -144,6 +145,39 @@ TEST_F(ForkExec, AForkedChildHasNoSessionAndTheParentKeepsItsOwn) {
   EXPECT_TRUE(agent.finish());
   EXPECT_TRUE(exit.wait());
   expect_nothing_left();
+}
+
+// Each child forks the next, `left` times, and is a client too. `kept` keeps what it inherits.
+void connect_and_fork(const ConnectOptions& options, int left, std::vector<Session>* kept) {
+  auto session = Session::connect(options);
+  if (kept != nullptr && !session) {
+    require_error(session, Errc::kTooManySessions, "connect");
+    require(session.error().detail.find("from before a fork") != std::string::npos,
+            session.error().message());
+    return;
+  }
+  require(session.has_value(), session ? std::string() : session.error().message());
+  require(session->free(session->allocate(100)) == Errc::kOk, "free");
+  require(left > 0 || kept == nullptr, "all inherited sessions have room");
+  if (left == 0) return;
+  if (kept != nullptr) kept->push_back(*session);
+  in_child([&, dropped = std::optional<Session>(std::move(*session))]() mutable {
+    dropped.reset();
+    connect_and_fork(options, left - 1, kept);
+  });
+}
+
+ALLOT_TEST_ROLE(forks_in_a_chain) {
+  const ConnectOptions options = test::options_for(test.receive_text());
+  connect_and_fork(options, 20, nullptr);
+  std::vector<Session> kept;
+  connect_and_fork(options, 20, &kept);
+}
+
+TEST_F(ForkExec, AChainOfForksIsAsLongAsItLikesIfEachDropsWhatItInherits) {
+  Agent agent("forks_in_a_chain");
+  agent->send_text(daemon().client_socket().native());
+  EXPECT_TRUE(agent.finish());
 }
 
 // Forks while other threads allocate, free and ask the daemon.

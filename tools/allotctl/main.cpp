@@ -38,6 +38,23 @@ constexpr const char* kFooter =
     "Exit status: 0 ok, 1 check found violations, 2 wrong usage, 3 no daemon answers,\n"
     "4 the daemon answered with an error. See allotctl(1).";
 
+// What to say of a wrong command line. Without a command: which there are.
+std::string complaint(const CLI::App* app, const CLI::Error& error) {
+  std::string text = "allotctl: ";
+  if (!app->get_subcommands().empty()) {
+    text += error.what();
+  } else {
+    const auto words = app->remaining();
+    text += words.empty() ? "say a command" : "there is no command '" + words.front() + "'";
+    std::string commands;
+    for (const CLI::App* const one : app->get_subcommands([](const CLI::App*) { return true; })) {
+      commands += (commands.empty() ? "; use " : ", ") + one->get_name();
+    }
+    text += commands;
+  }
+  return text + "\nallotctl --help says more.\n";
+}
+
 CLI::App* add_command(CLI::App& app, CommandLine& line, const char* name, const char* what,
                       Exit (*run)(const Options&)) {
   CLI::App* const command = app.add_subcommand(name, what);
@@ -53,6 +70,7 @@ void describe(CLI::App& app, CommandLine& line) {
   app.set_version_flag("--version", "allotctl " ALLOT_VERSION_STRING);
   app.require_subcommand(1);
   app.footer(kFooter);
+  app.failure_message(complaint);
   auto* const socket =
       app.add_option("--socket", options.socket, "The daemon's control socket")->type_name("PATH");
   app.add_option("--runtime-dir", options.runtime_dir,

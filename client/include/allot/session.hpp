@@ -74,7 +74,9 @@ struct FoundBlock {
 class ALLOT_EXPORT Session {
  public:
   /// Connects to allotd and maps the region, or returns the session that this process has there
-  /// already. Errors say where it looked and what to do (kNoDaemon, kNotAllowed, kUnknownRegion,
+  /// already. If that one has lost its daemon (kDaemonGone), this makes a new session with the
+  /// daemon that answers now. The old one's blocks stay valid for those who hold its handles, but
+  /// the new one knows nothing of them: its region is another, kForeignRegion. Errors say where it looked and what to do (kNoDaemon, kNotAllowed, kUnknownRegion,
   /// kLayoutMismatch, kTooManySessions, kAddressSpace, kDeadline, ...).
   [[nodiscard]] static Expected<Session> connect(const ConnectOptions& options = {});
 
@@ -175,7 +177,8 @@ class ALLOT_EXPORT Session {
   /// Calls `callback` once, on a thread of the library, when the other session has ended and
   /// everything it held is recovered. If it has ended already, soon after this call returns. The
   /// callback may use this session, close() it, and drop its last handle; a callback that was not
-  /// called when the session closes never is. kSystem if there can be no thread.
+  /// called when the session closes never is. One that throws ends the program (std::terminate).
+  /// kSystem if there can be no thread.
   [[nodiscard]] Expected<void> on_exit(const SessionId& other, std::function<void()> callback);
 
   /// Ends the session now: what it still owns is freed, its mappings go. No other thread of the

@@ -41,6 +41,7 @@ class CommitQueueTest : public testing::Test {
   std::vector<std::string> events_;
   int failing_commit_ = -1;  // the how-manieth
   bool open_fails_ = false;
+  core::ConnectionId hung_up_ = 0;
   int commits_ = 0;
   CommitQueue queue_{
       context_,
@@ -59,7 +60,9 @@ class CommitQueueTest : public testing::Test {
        .finished =
            [this](const core::PendingCommit& pending, const Expected<void>& result) {
              events_.push_back((result ? "done " : "failed ") + std::to_string(pending.connection));
-           }}};
+           },
+       .is_wanted =
+           [this](const core::PendingCommit& pending) { return pending.connection != hung_up_; }}};
 };
 
 TEST_F(CommitQueueTest, SmallJobIsDoneInTheTurnThatAsked) {
@@ -134,6 +137,16 @@ TEST_F(CommitQueueTest, AbandonedJobsFinishOnceAndOthersGoOn) {
   context_.run();
   EXPECT_THAT(events_, ElementsAre("1+1048576", "open 2", "done 2"));
   queue_.abandon(1);
+  EXPECT_EQ(queue_.pending_bytes(), 0U);
+}
+
+TEST_F(CommitQueueTest, JobThatNobodyWantsIsGivenUpInItsNextTurn) {
+  queue_.add(job(1, {100 * kMiB}));
+  queue_.add(job(2, {2 * kMiB}));
+  hung_up_ = 1;
+  events_.clear();
+  context_.run();
+  EXPECT_THAT(events_, ElementsAre("failed 1", "1+1048576", "open 2", "done 2"));
   EXPECT_EQ(queue_.pending_bytes(), 0U);
 }
 

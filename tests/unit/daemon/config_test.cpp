@@ -132,29 +132,30 @@ TEST(Config, NamesLineKeyAndRemedyInTheOrderOfTheFile) {
                           "size_bytes = \"1 MB\"\n"
                           "commit_limit_bytes = -1\n"
                           "max_name = 1\n"),
-              ElementsAre(HasSubstr("f.toml:1: zzz: unknown key at the top level"),
-                          HasSubstr("f.toml:2: max_connections: 0 is out of range; use 1 to 65536"),
-                          HasSubstr("f.toml:3: hello_deadline_ms: write a whole number"),
-                          HasSubstr("f.toml:4: log_level: use debug, info, warning or error"),
-                          HasSubstr("f.toml:7: size_bytes: write a number of bytes, or a size"),
-                          HasSubstr("f.toml:8: commit_limit_bytes: write a number of bytes"),
-                          HasSubstr("f.toml:9: max_name: unknown key at [[region]]")));
+              ElementsAre(HasSubstr("f.toml:1: zzz = 1: unknown key at the top level"),
+                          "f.toml:2: max_connections = 0: use a whole number from 1 to 65536",
+                          "f.toml:3: hello_deadline_ms = '1 s': use a whole number from 10 to "
+                          "86400000",
+                          HasSubstr("f.toml:4: log_level = 'loud': use debug, info, warning or"),
+                          HasSubstr("f.toml:7: size_bytes = '1 MB': use 1 MiB to "),
+                          HasSubstr("f.toml:8: commit_limit_bytes = -1: use 0 to "),
+                          HasSubstr("f.toml:9: max_name = 1: unknown key at [[region]]")));
 }
 
 TEST(Config, NamesMistakesOfRegions) {
   EXPECT_THAT(mistakes_in("[[region]]\nsize_bytes = 1048577\n"),
               ElementsAre(HasSubstr("f.toml:1: name: the region has none"),
-                          HasSubstr("f.toml:2: size_bytes: use a multiple of 64 KiB")));
+                          HasSubstr("f.toml:2: size_bytes = 1048577: use a multiple of 64 KiB")));
   EXPECT_THAT(mistakes_in("[[region]]\nname = \"a\"\n[[region]]\nname = \"a\"\n"),
               ElementsAre(HasSubstr("f.toml:3: name: region 'a' is there twice")));
-  EXPECT_THAT(mistakes_in("region = 3\n"), ElementsAre(HasSubstr("f.toml:1: region: ")));
+  EXPECT_THAT(mistakes_in("region = 3\n"), ElementsAre(HasSubstr("f.toml:1: region = 3: ")));
   EXPECT_THAT(mistakes_in("[region]\nname = \"a\"\n"),
-              ElementsAre(HasSubstr("write each region as a table: [[region]]")));
+              ElementsAre(HasSubstr("use a table for each region: [[region]]")));
   std::string many;
   for (std::size_t i = 0; i <= kMaxRegions; ++i) {
     many += "[[region]]\nname = \"r" + std::to_string(i) + "\"\n";
   }
-  EXPECT_THAT(mistakes_in(many), ElementsAre(HasSubstr("at most 64 regions")));
+  EXPECT_THAT(mistakes_in(many), ElementsAre(HasSubstr("65 regions; use at most 64")));
 }
 
 TEST(Config, NamesTheLineOfASyntaxMistake) {
@@ -163,8 +164,19 @@ TEST(Config, NamesTheLineOfASyntaxMistake) {
 }
 
 TEST(Config, UnreadableFileIsAMistake) {
-  EXPECT_THAT(read_config("/nonexistent/f.toml").mistakes,
-              ElementsAre(HasSubstr("/nonexistent/f.toml:0: file: cannot be read")));
+  EXPECT_THAT(
+      read_config("/nonexistent/f.toml").mistakes,
+      ElementsAre(HasSubstr("/nonexistent/f.toml: cannot be read: No such file or directory")));
+}
+
+TEST(Config, DirectoryInPlaceOfAFileIsAMistake) {
+  EXPECT_THAT(read_config("/usr").mistakes,
+              ElementsAre(HasSubstr("/usr: cannot be read: it is a directory; name the file")));
+}
+
+TEST(Config, LongValuesAreCutShort) {
+  EXPECT_THAT(mistakes_in("log_level = \"" + std::string(1000, 'x') + "\"\n"),
+              ElementsAre(testing::SizeIs(testing::Lt(200U))));
 }
 
 TEST(Config, AllowListsAdmitWhoeverIsInOneOfThem) {
@@ -184,16 +196,17 @@ TEST(Config, AllowListsThatCannotBeMeantAreMistakes) {
   const std::string region = "[[region]]\nname = \"r\"\n";
   // An empty policy admits everybody: an empty list must not become one.
   EXPECT_THAT(mistakes_in(region + "allow_uids = []\n"),
-              ElementsAre(HasSubstr("f.toml:3: allow_uids: write a list that is not empty")));
-  EXPECT_THAT(mistakes_in(region + "allow_uids = 3\n"), ElementsAre(HasSubstr(":3: allow_uids: ")));
+              ElementsAre(HasSubstr("f.toml:3: allow_uids: use a list that is not empty")));
+  EXPECT_THAT(mistakes_in(region + "allow_uids = 3\n"),
+              ElementsAre(HasSubstr(":3: allow_uids = 3: ")));
   EXPECT_THAT(mistakes_in(region + "allow_gids = [4294967295]\n"),
-              ElementsAre(HasSubstr(":3: allow_gids: write numbers from 0")));
+              ElementsAre(HasSubstr(":3: allow_gids = 4294967295: use whole numbers from 0")));
   EXPECT_THAT(mistakes_in(region + "allow_gids = [1, -1]\n"),
-              ElementsAre(HasSubstr(":3: allow_gids: write numbers from 0")));
+              ElementsAre(HasSubstr(":3: allow_gids = -1: use whole numbers from 0")));
   EXPECT_THAT(mistakes_in(region + "allow_users = [1]\n"),
-              ElementsAre(HasSubstr(":3: allow_users: write names in quotes")));
+              ElementsAre(HasSubstr(":3: allow_users = 1: use names in quotes")));
   EXPECT_THAT(mistakes_in(region + "allow_groups = [\"no-such-group\"]\n"),
-              ElementsAre(HasSubstr("'no-such-group' is not known to this machine")));
+              ElementsAre(HasSubstr("allow_groups = 'no-such-group': this machine does not know")));
 }
 
 TEST(SizeText, ReadsBytesAndUnits) {
@@ -203,6 +216,15 @@ TEST(SizeText, ReadsBytesAndUnits) {
   EXPECT_EQ(parse_size("64 GiB"), std::uint64_t{64} << 30);
   EXPECT_EQ(parse_size("18446744073709551615"), ~std::uint64_t{0});
   EXPECT_EQ(parse_size("16777215 TiB"), std::uint64_t{16777215} << 40);
+}
+
+TEST(SizeText, WritesWhatItReads) {
+  EXPECT_EQ(size_text(0), "0");
+  EXPECT_EQ(size_text(1023), "1023");
+  EXPECT_EQ(size_text(1025), "1025");
+  EXPECT_EQ(size_text(64 << 10), "64 KiB");
+  EXPECT_EQ(size_text(std::uint64_t{3} << 30), "3 GiB");
+  EXPECT_EQ(size_text(std::uint64_t{1} << 50), "1024 TiB");
 }
 
 TEST(SizeText, RefusesEverythingElse) {

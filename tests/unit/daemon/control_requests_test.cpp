@@ -193,7 +193,9 @@ TEST_F(ControlRequests, RefusesUnpublishOfAnotherHandle) {
 TEST_F(ControlRequests, NamesWhatIsWrong) {
   EXPECT_THAT(error_of("{}"), HasSubstr("bad_message: \"request\" is missing"));
   EXPECT_THAT(error_of(R"({"request":"stats","region":"none"})"),
-              HasSubstr("unknown_region: there are: default, other"));
+              HasSubstr("unknown_region: 'none'; there are: default, other"));
+  EXPECT_LT(error_of(R"({"request":"stats","region":")" + std::string(3000, 'x') + "\"}").size(),
+            500U);
   const std::string name(3000, 'x');
   EXPECT_LT(line_of(R"({"request":")" + name + "\"}").size(), 500U);
 }

@@ -43,10 +43,10 @@ class PresenceFile : public testing::Test {
 
   // An image is taken down shortly after the process is seen to be dead: somebody may be reading
   // its /proc.
-  [[nodiscard]] Presence wait_until_not_mapped() const {
+  [[nodiscard]] PresenceState wait_until_not_mapped() const {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    Presence answer = Presence::kMapped;
-    while (answer == Presence::kMapped && std::chrono::steady_clock::now() < deadline) {
+    PresenceState answer = PresenceState::kMapped;
+    while (answer == PresenceState::kMapped && std::chrono::steady_clock::now() < deadline) {
       answer = try_seal_presence(file_);
       ::sched_yield();
     }
@@ -73,15 +73,15 @@ TEST_F(PresenceFile, IsMappedWhileItsProcessLivesAndGoneAfter) {
     return orders_.take() ? 0 : 1;
   });
   ASSERT_EQ(events_.take(), 1U);
-  EXPECT_EQ(try_seal_presence(file_), Presence::kMapped);
-  EXPECT_EQ(try_seal_presence(file_), Presence::kMapped) << "asking changes nothing";
+  EXPECT_EQ(try_seal_presence(file_), PresenceState::kMapped);
+  EXPECT_EQ(try_seal_presence(file_), PresenceState::kMapped) << "asking changes nothing";
   child.kill();
-  EXPECT_EQ(wait_until_not_mapped(), Presence::kGone);
-  EXPECT_EQ(try_seal_presence(file_), Presence::kGone) << "asking again is allowed";
+  EXPECT_EQ(wait_until_not_mapped(), PresenceState::kGone);
+  EXPECT_EQ(try_seal_presence(file_), PresenceState::kGone) << "asking again is allowed";
 }
 
 TEST_F(PresenceFile, RefusesALateComerOnceGone) {
-  EXPECT_EQ(try_seal_presence(file_), Presence::kGone) << "nobody mapped it yet";
+  EXPECT_EQ(try_seal_presence(file_), PresenceState::kGone) << "nobody mapped it yet";
   EXPECT_FALSE(map());
   EXPECT_EQ(errno, EPERM);
 }
@@ -99,7 +99,7 @@ TEST_F(PresenceFile, IsGoneWhenTheProcessExecutesAnother) {
   events_.close_writer();
   ASSERT_EQ(events_.take(), 1U);
   ASSERT_TRUE(events_.wait_closed());
-  EXPECT_EQ(wait_until_not_mapped(), Presence::kGone);
+  EXPECT_EQ(wait_until_not_mapped(), PresenceState::kGone);
   EXPECT_EQ(::waitpid(child.pid(), nullptr, WNOHANG), 0) << "the process itself lives on";
   orders_.close_writer();
   EXPECT_EQ(child.wait(), test::exited(0));
@@ -120,7 +120,7 @@ TEST_F(PresenceFile, IsNotKeptByAForkedChild) {
     ASSERT_EQ(events.take(), 1U);
     ASSERT_EQ(child.wait(), test::exited(0));
     EXPECT_EQ(dont_fork ? wait_until_not_mapped() : try_seal_presence(file_),
-              dont_fork ? Presence::kGone : Presence::kMapped);
+              dont_fork ? PresenceState::kGone : PresenceState::kMapped);
     orders.put(1);
     events.close_writer();
     ASSERT_TRUE(events.wait_closed()) << "the grandchild has ended";
@@ -150,11 +150,11 @@ TEST_F(PresenceFile, IsMappedWhileAnyProcessSharesTheImage) {
     return twin > 0 && events_.take() == 1U ? 0 : 2;
   });
   ASSERT_EQ(child.wait(), test::exited(0)) << "the process that mapped it is dead and reaped";
-  EXPECT_EQ(try_seal_presence(file_), Presence::kMapped);
+  EXPECT_EQ(try_seal_presence(file_), PresenceState::kMapped);
   orders_.put(1);
   events_.close_writer();
   ASSERT_TRUE(events_.wait_closed());  // the twin's end closes its descriptors
-  EXPECT_EQ(wait_until_not_mapped(), Presence::kGone);
+  EXPECT_EQ(wait_until_not_mapped(), PresenceState::kGone);
 }
 
 TEST_F(PresenceFile, TellsWhenAClientSealedTheSeals) {
@@ -164,9 +164,9 @@ TEST_F(PresenceFile, TellsWhenAClientSealedTheSeals) {
     return orders_.take() ? 0 : 1;
   });
   ASSERT_EQ(events_.take(), 1U);
-  EXPECT_EQ(try_seal_presence(file_), Presence::kTampered);
+  EXPECT_EQ(try_seal_presence(file_), PresenceState::kTampered);
   child.kill();
-  EXPECT_EQ(try_seal_presence(file_), Presence::kTampered) << "its pidfd must decide";
+  EXPECT_EQ(try_seal_presence(file_), PresenceState::kTampered) << "its pidfd must decide";
 }
 
 }  // namespace

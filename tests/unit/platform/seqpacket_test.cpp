@@ -278,6 +278,14 @@ TEST(Seqpacket, RefusingTakesNoDescriptor) {
   }
 }
 
+TEST(Seqpacket, HangUpIsSeenBesideWhatIsStillToBeRead) {
+  Pair pair = make_pair();
+  ASSERT_TRUE(send_message(pair.left, bytes_of("x")));
+  EXPECT_FALSE(has_hung_up(pair.right));
+  pair.left.reset();
+  EXPECT_TRUE(has_hung_up(pair.right));
+}
+
 TEST(Seqpacket, RefusesDescriptorsAtTheSenderWhereTheKernelCan) {
   const Pair pair = make_pair();
   if (!refuse_descriptors(pair.right)) GTEST_SKIP() << "SO_PASSRIGHTS came with Linux 6.16";

@@ -9,7 +9,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -44,6 +43,7 @@ const std::map<std::uint16_t, Shape>& shapes() {
       {10, {"Watch", 48, {{0, 32}}}},
       {11, {"FreedElsewhere", 8, {}}},
       {12, {"Bye", 0, {}}},
+      {13, {"ClearChunks", 8, {}}},
       {65, {"Welcome", 32, {}}},
       {66, {"Challenge", 8, {}}},
       {67, {"Granted", 32, {}}},
@@ -275,29 +275,6 @@ TEST(ValidName, IsPrintableAsciiWithoutSpacesBelowTheLimit) {
     const std::string name(1, static_cast<char>(c));
     EXPECT_EQ(is_valid_name(name, 64), c > 0x20 && c < 0x7F) << c;
   }
-}
-
-TEST(MakeFailure, SaysTheErrcAndItsDetail) {
-  const Failure failure = make_failure(Error(Errc::kNameTaken, "camera"));
-  EXPECT_EQ(failure.errc, 50U);
-  EXPECT_EQ(text(failure.detail), "camera");
-}
-
-TEST(MakeFailure, SaysWhatTheSystemSaid) {
-  const Failure failure = make_failure(Error(std::make_error_code(std::errc::no_space_on_device)));
-  EXPECT_EQ(failure.errc, static_cast<std::uint64_t>(Errc::kSystem));
-  EXPECT_EQ(text(failure.detail), std::make_error_code(std::errc::no_space_on_device).message());
-}
-
-TEST(MakeFailure, CutsALongDetail) {
-  const Failure failure = make_failure(Error(Errc::kBadName, std::string(500, 'x')));
-  EXPECT_EQ(text(failure.detail), std::string(95, 'x'));
-}
-
-TEST(ToError, IsWhatTheFailureWasMadeOf) {
-  const Error error = to_error(make_failure({Errc::kUidQuota, "uid 7"}));
-  EXPECT_EQ(error.errc(), Errc::kUidQuota);
-  EXPECT_EQ(error.detail, "uid 7");
 }
 
 TEST(ProtocolPage, HasARowForEveryKind) {

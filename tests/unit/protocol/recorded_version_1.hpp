@@ -24,7 +24,7 @@ template <class Text>
   return field;
 }
 
-[[nodiscard]] inline std::array<Recorded, 20> recorded_version_1() {
+[[nodiscard]] inline std::array<Recorded, 21> recorded_version_1() {
   const auto name = recorded_text<Name>("camera/left");
   const auto region = recorded_text<RegionName>("default");
   constexpr std::uint64_t kHandle = 0x1344000100000064;
@@ -54,6 +54,8 @@ template <class Text>
       {{11, FreedElsewhere{0xABCDEF}},
        "414c544d01000b000b000000000000000000000000000000efcdab0000000000"},
       {{12, Bye{}}, "414c544d01000c000c000000000000000000000000000000"},
+      {{13, ClearChunks{kHandle}},
+       "414c544d01000d000d0000000000000000000000000000006400000001004413"},
       {{1, Welcome{17, 77, 0x123456789, 1 << 20, std::uint64_t{1} << 34}},
        "414c544d0100410001000000000000000000000000000000110000004d0000008967452301000000"
        "00001000000000000000000004000000"},

@@ -102,7 +102,7 @@ TEST(AuditFaults, NamesKeptWordWithWrongFlags) {
 
 TEST(AuditFaults, NamesCarvingThatMakesNoSense) {
   for (const std::uint64_t carve :
-       {std::uint64_t{3}, region::CarveWord::blocks(region::kClassCount),
+       {std::uint64_t{4}, region::CarveWord::blocks(region::kClassCount),
         region::CarveWord::blocks(test::kSmallBin), region::CarveWord::kLarge | 1U << 8,
         std::uint64_t{1} << 40, ~std::uint64_t{0}}) {
     AuditedRegion place;

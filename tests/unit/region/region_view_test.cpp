@@ -155,7 +155,9 @@ TEST_F(CarvingOf, RefusesCarveWordsThatTheSpanDoesNotBear) {
   EXPECT_EQ(kind_of(CarveWord::kLarge), Kind::kLarge);
   EXPECT_EQ(kind_of(CarveWord::kLarge | 0x100), Kind::kInvalid);
   EXPECT_EQ(kind_of(0x100), Kind::kInvalid);
-  EXPECT_EQ(kind_of(3), Kind::kInvalid);
+  EXPECT_EQ(kind_of(CarveWord::kChunked), Kind::kLarge);
+  EXPECT_EQ(kind_of(CarveWord::kChunked | 0x100), Kind::kInvalid);
+  EXPECT_EQ(kind_of(4), Kind::kInvalid);
   EXPECT_EQ(kind_of(~std::uint64_t{0}), Kind::kInvalid);
   EXPECT_EQ(view.find_block(4 * kGranuleBytes, kGranules, found), Errc::kNotABlock);
 }

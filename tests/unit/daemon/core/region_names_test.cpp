@@ -1,13 +1,12 @@
-// Names: publish, find, unpin, unpublish.
+// Names: publish, find, unpublish.
 
 #include <cstdint>
 #include <string>
 
 #include <gtest/gtest.h>
 
-#include "daemon/core/region_core.hpp"
-#include "tests/support/core_region.hpp"
 #include "tests/support/refusal.hpp"
+#include "tests/unit/daemon/core/names_fixture.hpp"
 
 namespace allot::core {
 namespace {
@@ -17,36 +16,6 @@ using region::bin_of;
 using region::kGranuleBytes;
 using test::CoreRegion;
 using test::refused;
-
-constexpr std::uint32_t kOfferedFlags = OwnWord::kExposed | OwnWord::kOffered;
-
-// A publisher with a span of 256-byte blocks, of which it owns and offers the first few.
-struct Names : testing::Test {
-  Names() {
-    region.carve(span, bin_of(256));
-    for (std::uint32_t i = 0; i < 8; ++i) {
-      region.word(span, i).store_release(test::owned_word(publisher, 100, kOfferedFlags));
-    }
-  }
-  Expected<void> publish(const std::string& name, std::uint32_t block = 0) {
-    return region->publish(publisher, name, region.handle(span, block), region.now_ns);
-  }
-  Expected<void> unpublish(const std::string& name, Handle handle) {
-    return region->unpublish(publisher, name, handle, false, region.now_ns);
-  }
-  Expected<void> unpin(std::uint32_t session, Handle handle) {
-    return region->unpin(session, handle, region.now_ns);
-  }
-  std::uint32_t word(std::uint32_t block = 0) { return region.word(span, block).load_acquire(); }
-
-  CoreRegion region;
-  std::uint32_t publisher = region.open_session(1000);
-  std::uint32_t reader = region.open_session(1001);
-  std::uint64_t span = region.granted(publisher, 1);
-};
-
-constexpr std::uint32_t kKept = OwnWord::make(OwnWord::kKept, 100) | OwnWord::kExposed;
-constexpr std::uint32_t kFreedAfterPublish = OwnWord::make(OwnWord::kFreed, 101);
 
 TEST_F(Names, PublishMovesTheBlockToTheServiceAndEntersTheName) {
   const Handle handle = region.handle(span);
@@ -160,40 +129,6 @@ TEST_F(Names, UnpublishFreesABlockThatNobodyPins) {
   EXPECT_TRUE(refused(unpublish("camera", handle), Errc::kNameUnknown));
 }
 
-TEST_F(Names, APinnedBlockStaysUntilItsLastUnpin) {
-  const Handle handle = region.handle(span);
-  ASSERT_TRUE(publish("camera"));
-  ASSERT_TRUE(region->find(reader, "camera"));
-  ASSERT_TRUE(region->find(publisher, "camera"));
-  ASSERT_TRUE(unpublish("camera", handle));
-  EXPECT_EQ(region.view().name(0).state.load_acquire(), 0U) << "hidden at once";
-  EXPECT_TRUE(refused(region->find(reader, "camera"), Errc::kNameUnknown));
-  EXPECT_EQ(region->hidden_names().size(), 1U);
-  EXPECT_EQ(word(), kKept);
-  ASSERT_TRUE(unpin(reader, handle));
-  EXPECT_EQ(word(), kKept) << "the publisher pins it still";
-  ASSERT_TRUE(unpin(publisher, handle));
-  EXPECT_EQ(word(), kFreedAfterPublish);
-  EXPECT_TRUE(region->hidden_names().empty());
-}
-
-TEST_F(Names, ASessionPinsOnceHoweverOftenItFinds) {
-  const Handle handle = region.handle(span);
-  ASSERT_TRUE(publish("camera"));
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(region->find(reader, "camera"));
-  ASSERT_TRUE(unpin(reader, handle));
-  EXPECT_TRUE(refused(unpin(reader, handle), Errc::kNameUnknown));
-  ASSERT_TRUE(unpublish("camera", handle));
-  EXPECT_EQ(word(), kFreedAfterPublish);
-}
-
-TEST_F(Names, UnpinWithoutAFindIsRefused) {
-  const Handle handle = region.handle(span);
-  EXPECT_TRUE(refused(unpin(reader, handle), Errc::kNameUnknown));
-  ASSERT_TRUE(publish("camera"));
-  EXPECT_TRUE(refused(unpin(reader, handle), Errc::kNameUnknown));
-}
-
 TEST_F(Names, UnpublishWantsThePublishersUidAndTheHandle) {
   const Handle handle = region.handle(span);
   ASSERT_TRUE(publish("camera"));
@@ -244,49 +179,6 @@ TEST_F(Names, OutliveTheirPublisher) {
   EXPECT_EQ(word(1), OwnWord::make(OwnWord::kFreed, 101)) << "an offer does not";
   EXPECT_EQ(region->find(reader, "camera")->handle, handle.bits());
   EXPECT_EQ(region->uid_granted_bytes(1000), kGranuleBytes) << "charged to who allocated it";
-}
-
-TEST_F(Names, TheLastUnpinFreesAnOrphan) {
-  const Handle handle = region.handle(span);
-  ASSERT_TRUE(publish("camera"));
-  ASSERT_TRUE(region->find(reader, "camera"));
-  region.recover(publisher);
-  ASSERT_TRUE(region->unpublish(0, "camera", handle, true, 1));
-  EXPECT_EQ(region.descriptor(span).state, region::SpanState::kOrphan);
-  ASSERT_TRUE(unpin(reader, handle));
-  EXPECT_EQ(region.descriptor(span), region::SpanDescriptor{});
-  EXPECT_EQ(region->totals().granted_bytes, 0U);
-  EXPECT_EQ(region->orphan_count(), 0U);
-}
-
-TEST_F(Names, DeathUnpins) {
-  const Handle handle = region.handle(span);
-  const Handle other = region.handle(span, 1);
-  ASSERT_TRUE(publish("hidden", 0));
-  ASSERT_TRUE(publish("visible", 1));
-  ASSERT_TRUE(region->find(reader, "hidden"));
-  ASSERT_TRUE(region->find(reader, "visible"));
-  ASSERT_TRUE(unpublish("hidden", handle));
-  region.recover(reader);
-  EXPECT_EQ(word(0), kFreedAfterPublish);
-  EXPECT_EQ(word(1), kKept);
-  EXPECT_TRUE(region->names().at("visible").pins.empty());
-  ASSERT_TRUE(unpublish("visible", other));
-  EXPECT_EQ(word(1), kFreedAfterPublish);
-}
-
-TEST_F(Names, AnUnpinnedBlockWaitsLikeAnyFreedMemoryBeforeItIsPunched) {
-  const std::uint64_t large = region.granted(publisher, 2, 1, 256);
-  region.carve_large(large);
-  region.word(large).store_release(test::owned_word(publisher, 100, kOfferedFlags));
-  const Handle handle = region.handle(large);
-  ASSERT_TRUE(region->publish(publisher, "frame", handle, region.now_ns));
-  ASSERT_TRUE(region->find(reader, "frame"));
-  ASSERT_TRUE(region->unpublish(publisher, "frame", handle, false, region.now_ns));
-  ASSERT_TRUE(unpin(reader, handle));
-  region->sweep(region.now_ns);
-  EXPECT_EQ(OwnWord::owner(region.word(large).load_acquire()), OwnWord::kFreed)
-      << "its session has large_reclaim_delay_ms to collect it";
 }
 
 TEST_F(Names, ADamagedCarveWordKeepsNoBlockFromBeingFreed) {

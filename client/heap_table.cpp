@@ -1,0 +1,119 @@
+#include "client/heap_table.hpp"
+
+#include <array>
+#include <mutex>
+
+#include "client/session_state.hpp"
+
+namespace allot {
+
+namespace detail {
+
+namespace {
+
+// What a thread's table holds where it has no heap: every bin is empty, no address is inside.
+constinit FastHeap empty_heap{};
+
+constexpr std::array<FastHeap*, kMaxSessionsPerProcess> all_empty() {
+  std::array<FastHeap*, kMaxSessionsPerProcess> table{};
+  table.fill(&empty_heap);
+  return table;
+}
+
+}  // namespace
+
+constinit thread_local std::array<FastHeap*, kMaxSessionsPerProcess> tls_heaps = all_empty();
+
+}  // namespace detail
+
+namespace heap_table {
+
+namespace {
+
+// Neither is ever destroyed: threads may end after static destructors have run.
+
+// Held while a thread parks its heap and while a closing session takes its heaps away.
+std::mutex& parking_mutex() {
+  static auto* const kMutex = new std::mutex();
+  return *kMutex;
+}
+
+struct Idle {
+  std::mutex mutex;
+  std::vector<ThreadHeap*> heaps;
+};
+
+Idle& idle_heaps() {
+  static auto* const kIdle = new Idle();
+  return *kIdle;
+}
+
+// Ends with its thread and parks the thread's heaps.
+struct Parker {
+  bool ended = false;
+  Parker() noexcept = default;
+  Parker(const Parker&) = delete;
+  Parker& operator=(const Parker&) = delete;
+  ~Parker() {
+    ended = true;
+    for (detail::FastHeap*& entry : detail::tls_heaps) {
+      if (entry == &detail::empty_heap) continue;
+      auto* const heap = static_cast<ThreadHeap*>(entry);
+      entry = &detail::empty_heap;
+      const std::lock_guard lock(parking_mutex());
+      if (heap->is_attached()) {
+        heap->session->park(heap);
+      } else {
+        recycle(heap);
+      }
+    }
+  }
+};
+
+thread_local Parker parker;
+
+}  // namespace
+
+void set(std::size_t slot, ThreadHeap* heap) noexcept {
+  (void)&parker;  // makes it exist, so that its destructor runs
+  parker.ended = false;
+  auto*& entry = detail::tls_heaps.at(slot);
+  // A detached heap of an earlier session in this slot: only this thread's table points at it.
+  if (entry != &detail::empty_heap) recycle(static_cast<ThreadHeap*>(entry));
+  entry = heap;
+}
+
+bool thread_is_ending() noexcept { return parker.ended; }
+
+ThreadHeap* obtain() noexcept {
+  Idle& idle = idle_heaps();
+  const std::lock_guard lock(idle.mutex);
+  if (idle.heaps.empty()) return ThreadHeap::create();
+  ThreadHeap* const heap = idle.heaps.back();
+  idle.heaps.pop_back();
+  return heap;
+}
+
+void recycle(ThreadHeap* heap) noexcept {
+  Idle& idle = idle_heaps();
+  const std::lock_guard lock(idle.mutex);
+  idle.heaps.push_back(heap);
+}
+
+void detach(const std::vector<ThreadHeap*>& heaps) noexcept {
+  const std::lock_guard lock(parking_mutex());
+  for (ThreadHeap* const heap : heaps) heap->detach();
+}
+
+void lock_parking_for_fork() { parking_mutex().lock(); }
+
+void lock_idle_for_fork() { idle_heaps().mutex.lock(); }
+
+void unlock_idle_after_fork() { idle_heaps().mutex.unlock(); }
+
+void unlock_parking_after_fork() { parking_mutex().unlock(); }
+
+void empty_this_threads() noexcept { detail::tls_heaps.fill(&detail::empty_heap); }
+
+}  // namespace heap_table
+}  // namespace allot
