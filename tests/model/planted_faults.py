@@ -18,6 +18,8 @@ EXTENTS = "daemon/core/extents.cpp"
 SERVICE = "daemon/core/service.cpp"
 MESSAGE = "shared/protocol/message.cpp"
 VIEW = "shared/region/region_view.cpp"
+COUNT = "shared/region/span_count.cpp"
+CHUNK = "shared/region/chunk_words.cpp"
 
 # name, file, what stands there (once, spaces do not matter), what is planted
 FAULTS = [
@@ -91,6 +93,27 @@ FAULTS = [
     ("pins_survive_death", RECOVERY, "drop_pins(id, now_ns);", ""),
     ("large_not_noted", RECOVERY, "freed_large_.try_emplace(extent->first(), now_ns);", ""),
     ("large_taken_at_once", RECOVERY, "if (now_ns < it->second + delay_ns)", "if (false)"),
+    # chunks
+    ("chunks_counted_as_blocks", RECOVERY, "if (chunked && i > 0) continue; ++totals_", "++totals_"),
+    ("chunks_of_the_dead_stay_open", RECOVERY, "is_abandoned(word, first * std::uint64_t",
+     "!(chunked && i > 0) && is_abandoned(word, first * std::uint64_t"),
+    ("cleared_under_others", NAMES, "if (record->pins.size() > 1) {", "if (false) {"),
+    ("cleared_by_strangers", NAMES, "if ((*caller)->peer.uid != record->uid) {", "if (false) {"),
+    ("cleared_without_pin", NAMES, "record == nullptr || !record->pins.contains(session)",
+     "record == nullptr"),
+    ("epoch_stays", NAMES, "ChunkWords::value(epoch.load_relaxed()) + 1", "0"),
+    ("head_cleared_too", NAMES, "std::uint32_t i = ChunkWords::kFirst;", "std::uint32_t i = 1;"),
+    ("chunks_outlive_the_block", NAMES, "end_chunks(first); if (!own", "if (!own"),
+    ("chunk_flags_unseen", COUNT, "if (OwnWord::is_exposed(word) || OwnWord::is_offered(word)) { "
+     "return confirm(Fault::kFlagsWrong, word); } const", "const"),
+    ("chunk_owner_unseen", COUNT, "return sink_->is_present(owner) ? Verdict::kFine",
+     "return true ? Verdict::kFine"),
+    ("chunk_form_cut_short", CHUNK, "const std::uint32_t form = read(ChunkWords::kForm);",
+     "const std::uint32_t form = read(ChunkWords::kForm) & 0xFF;"),
+    ("chunk_count_unbounded", CHUNK, "ChunkWords::needed(head.chunk_count) > word_count", "false"),
+    ("chunks_beyond_the_block", CHUNK, "head.chunk_bytes() * head.chunk_count > block_bytes", "false"),
+    ("chunk_fill_unbounded", CHUNK, "std::min(ChunkWords::value(word), head.chunk_units)",
+     "ChunkWords::value(word)"),
     ("small_block_taken", RECOVERY,
      "if (!region::CarveWord::is_one_block("
      "view_.span_ledger(extent.first()).carve.load_acquire())) { return; }", ""),
@@ -153,7 +176,7 @@ SUITE = fault_planting.Suite(
              "shared/platform/*.cpp", "daemon/core/*.cpp"],
     support=["tests/support/seed.cpp", "tests/support/guarded_bytes.cpp",
              "tests/support/memory_region.cpp", "tests/support/core_*.cpp",
-             "tests/support/pure_daemon.cpp"],
+             "tests/support/pure_daemon.cpp", "tests/support/audited_region.cpp"],
     programs={"unit": ["tests/unit/daemon/core/*_test.cpp", "tests/unit/protocol/message_test.cpp",
                        "tests/unit/region/region_view_test.cpp",
                        "tests/unit/region/layout_test.cpp"],
