@@ -91,7 +91,7 @@ class Service {
   [[nodiscard]] std::optional<SessionKey> session_of(ConnectionId connection) const;
 
   /// Answers one message, which may be any bytes.
-  [[nodiscard]] Outcome handle(ConnectionId connection, std::span<const std::byte> bytes,
+  [[nodiscard]] Outcome handle(ConnectionId id, std::span<const std::byte> bytes,
                                const Instant& now);
   /// Continues after Outcome::commit: `committed` says how that went.
   [[nodiscard]] Outcome finish_commit(const PendingCommit& pending, const Expected<void>& committed,

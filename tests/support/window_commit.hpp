@@ -18,7 +18,7 @@
 
 namespace allot::region {
 
-inline constexpr std::uint64_t kMiB = 1024 * 1024;
+inline constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 inline constexpr std::uint64_t kGranules = 1024 * kMiB / kGranuleBytes;  // a region of 1 GiB
 inline constexpr std::uint64_t kPlainBytes = 16 * kMiB;                  // what a control maps
 inline constexpr std::uint32_t kHeaps = 3;

@@ -11,7 +11,6 @@ namespace allot::core {
 namespace {
 
 using detail::OwnWord;
-using region::kGranuleBytes;
 using test::refused;
 
 struct Pins : Names {};
