@@ -145,6 +145,7 @@ struct BadBytes {
   std::function<std::vector<std::byte>()> make;
 };
 
+// NOLINTNEXTLINE(readability-identifier-naming): GoogleTest's name
 void PrintTo(const BadBytes& one, std::ostream* out) { *out << one.name; }
 
 std::vector<std::byte> hello_with(std::size_t at, std::uint8_t value) {

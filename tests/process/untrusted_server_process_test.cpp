@@ -74,6 +74,7 @@ void write_header(const platform::Descriptor& directory, std::uint64_t granules 
 struct Fake {
   const char* name;
   std::function<void(HandedOver&)> make;
+  // NOLINTNEXTLINE(readability-identifier-naming): GoogleTest's name
   friend void PrintTo(const Fake& fake, std::ostream* out) { *out << fake.name; }
 };
 

@@ -9,8 +9,6 @@ namespace allot::test {
 using region::CarveWord;
 using region::kGranuleBytes;
 using region::SessionState;
-using region::SpanDescriptor;
-using region::SpanState;
 
 namespace {
 

@@ -49,7 +49,7 @@ class CoreRegion {
   std::vector<core::RegionCore::Ended> recover(std::uint32_t session);
   std::vector<core::RegionCore::Ended> finish_recovery();
   /// Punches until there is nothing left to punch at `now_ns`.
-  std::vector<core::FileRange> punch_all(std::uint64_t now_ns, std::uint32_t slice = 16);
+  std::vector<core::FileRange> punch_all(std::uint64_t at_ns, std::uint32_t slice = 16);
 
   std::uint64_t now_ns = 1'000'000'000'000;
 

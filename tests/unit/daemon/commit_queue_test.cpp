@@ -12,7 +12,6 @@ namespace allot::daemon {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
 
 constexpr std::uint64_t kMiB = 1 << 20;
 
