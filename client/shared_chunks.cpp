@@ -18,7 +18,7 @@ static_assert(kChunkWordStride == ChunkWords::kStride);
 
 namespace {
 
-constexpr std::uint64_t kUsualChunkBytes = 64 * 1024;
+constexpr std::uint64_t kUsualChunkBytes = std::uint64_t{64} * 1024;
 constexpr std::uint64_t kUsualChunks = 1024;
 
 // Word 1 is the first.

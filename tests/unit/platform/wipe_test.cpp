@@ -17,7 +17,7 @@ namespace allot::platform {
 namespace {
 
 constexpr std::byte kFill{0x5A};
-constexpr std::size_t kMarkerBytes = 16 * 1024;
+constexpr std::size_t kMarkerBytes = std::size_t{16} * 1024;
 
 TEST(Wipe, ZeroesExactlyTheRange) {
   for (const std::size_t size : {0U, 1U, 7U, 8U, 63U, 64U, 65U, 4095U, 4096U, 1U << 20U}) {
