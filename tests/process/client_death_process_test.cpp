@@ -98,11 +98,7 @@ ALLOT_TEST_ROLE(churning_children) {
       test.send(session.id());
       churn(test, session, seed);
     }
-    // The test kills it; it is ours to reap.
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    require(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "it ended by itself");
-    test.send(child);
+    test::await_kill(test, child);
   }
 }
 

@@ -70,10 +70,7 @@ ALLOT_TEST_ROLE(filling_children) {
       test.send(session.id());
       fill(session, writer);
     }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    require(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "it ended by itself");
-    test.send(child);
+    test::await_kill(test, child);
   }
 }
 
@@ -157,10 +154,7 @@ ALLOT_TEST_ROLE(arena_makers) {
         arena.unpublish("mine").value();
       }
     }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    require(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "it ended by itself");
-    test.send(child);
+    test::await_kill(test, child);
   }
 }
 

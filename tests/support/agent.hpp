@@ -15,8 +15,10 @@
 #pragma once
 
 #include <sys/types.h>
+#include <sys/wait.h>
 
 #include <array>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -82,6 +84,14 @@ struct RoleEntry {
 /// Throws with `what` unless `condition` holds; for roles, where a failed EXPECT would be unseen.
 inline void require(bool condition, const std::string& what) {
   if (!condition) throw std::runtime_error(what);
+}
+
+/// In a role: waits for a child of its own that the test kills, and tells the test that it is gone.
+inline void await_kill(Link& test, pid_t child) {
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  require(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "it ended by itself");
+  test.send(child);
 }
 
 class Agent {

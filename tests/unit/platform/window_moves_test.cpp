@@ -19,37 +19,22 @@
 #include "tests/support/fault_probe.hpp"
 #include "tests/support/forked_child.hpp"
 #include "tests/support/refused_syscall.hpp"
+#include "tests/support/windows.hpp"
 
 namespace allot::platform {
 namespace {
 
+using test::address_of;
+using test::is_free;
+using test::kFileBytes;
+using test::kKiB;
+using test::kMiB;
+using test::make_file;
 using test::Pipe;
 using test::read_faults;
+using test::reserve;
 using test::run_in_child;
 using test::write_faults;
-
-constexpr std::size_t kKiB = 1024;
-constexpr std::size_t kMiB = 1024 * kKiB;
-constexpr std::size_t kFileBytes = 4 * kMiB;
-
-Descriptor make_file() { return make_sealed_memfd("window_test", kFileBytes).value(); }
-
-Window reserve(std::size_t bytes, std::size_t alignment_bytes = 0) {
-  return Window::reserve({.reserve_bytes = bytes, .alignment_bytes = alignment_bytes}).value();
-}
-
-std::uintptr_t address_of(const std::byte* place) {
-  return reinterpret_cast<std::uintptr_t>(place);
-}
-
-// Whether nothing at all is mapped in [start, start + size). Leaves it so.
-bool is_free(std::byte* start, std::size_t size_bytes) {
-  void* const got =
-      ::mmap(start, size_bytes, PROT_NONE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-  if (got != MAP_FAILED) ::munmap(got, size_bytes);
-  return got == start;
-}
 
 TEST(Window, LeavesNothingBehind) {
   const Descriptor file = make_file();

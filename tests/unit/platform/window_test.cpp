@@ -21,28 +21,21 @@
 #include "tests/support/fault_probe.hpp"
 #include "tests/support/forked_child.hpp"
 #include "tests/support/refused_syscall.hpp"
+#include "tests/support/windows.hpp"
 
 namespace allot::platform {
 namespace {
 
+using test::address_of;
+using test::kFileBytes;
+using test::kGiB;
+using test::kKiB;
+using test::kMiB;
+using test::make_file;
 using test::read_faults;
+using test::reserve;
 using test::run_in_child;
 using test::write_faults;
-
-constexpr std::size_t kKiB = 1024;
-constexpr std::size_t kMiB = 1024 * kKiB;
-constexpr std::size_t kGiB = 1024 * kMiB;
-constexpr std::size_t kFileBytes = 4 * kMiB;
-
-Descriptor make_file() { return make_sealed_memfd("window_test", kFileBytes).value(); }
-
-Window reserve(std::size_t bytes, std::size_t alignment_bytes = 0) {
-  return Window::reserve({.reserve_bytes = bytes, .alignment_bytes = alignment_bytes}).value();
-}
-
-std::uintptr_t address_of(const std::byte* place) {
-  return reinterpret_cast<std::uintptr_t>(place);
-}
 
 // ---- What is mapped
 
