@@ -181,8 +181,8 @@ struct Failure {
 };
 
 using Body = std::variant<Hello, ChallengeAnswer, GrantRequest, ReturnSpan, AttachHeap, Publish,
-                          Unpublish, Find, Unpin, Watch, FreedElsewhere, Bye, ClearChunks, Welcome, Challenge,
-                          Granted, HeapAttached, Found, Done, PeerGone, Failure>;
+                          Unpublish, Find, Unpin, Watch, FreedElsewhere, Bye, ClearChunks, Welcome,
+                          Challenge, Granted, HeapAttached, Found, Done, PeerGone, Failure>;
 
 struct Message {
   std::uint64_t request = 0;

@@ -165,9 +165,10 @@ TEST_F(Allotctl, SharedArenasAreListed) {
   ASSERT_NE(arena.push(1000), nullptr);
   auto array = SharedVlArray<int>::create(session, "numbers", 1000).value();
   const ProgramResult arenas = run({"arenas"});
-  EXPECT_THAT(arenas.out,
-              ContainsRegex("frames +shared arena +1008 B +1.0 MiB +1.0 MiB +63.0 KiB +1 +1 +[0-9]+ "
-                            ".*allotctl_test.cpp:[0-9]+"));
+  EXPECT_THAT(
+      arenas.out,
+      ContainsRegex("frames +shared arena +1008 B +1.0 MiB +1.0 MiB +63.0 KiB +1 +1 +[0-9]+ "
+                    ".*allotctl_test.cpp:[0-9]+"));
   EXPECT_THAT(arenas.out, ContainsRegex("numbers +shared array"));
   const json::object answer = json_of({"arenas"});
   EXPECT_EQ(answer.at("regions").as_array().at(0).as_object().at("arenas").as_array().size(), 2U);

@@ -31,7 +31,8 @@ TEST(Bounds, OfAGrantsSpansWordsAndAlignment) {
   EXPECT_EQ(errc(request_of(1, kMaxSpansPerGrant, 1024)), Errc::kOk);
   EXPECT_EQ(errc(request_of(1, kMaxSpansPerGrant + 1, 1024)), Errc::kBadArgument);
   EXPECT_EQ(errc(request_of(64, 1, region::kMaxWordsPerSpan)), Errc::kOk);
-  EXPECT_EQ(errc(request_of(64, 1, region::kMaxWordsPerSpan + region::kWordsPerUnit)), Errc::kBadArgument);
+  EXPECT_EQ(errc(request_of(64, 1, region::kMaxWordsPerSpan + region::kWordsPerUnit)),
+            Errc::kBadArgument);
   EXPECT_EQ(errc(request_of(1, 1, 1024, kMaxAlignGranules)), Errc::kOk);
   EXPECT_EQ(errc(request_of(1, 1, 1024, kMaxAlignGranules * 2)), Errc::kBadAlignment);
 }
@@ -41,9 +42,9 @@ TEST(Bounds, OwnWordsCountToWhatTheMachineMustHave) {
   limits.available_floor_bytes = 0;
   CoreRegion region(64, limits);
   const std::uint32_t session = region.open_session();
-  const std::uint64_t data = region::kGranuleBytes;
-  EXPECT_FALSE(region->plan_grant(session, request_of(1, 1, 1024), data + 1024 * 4 - 1));
-  EXPECT_TRUE(region->plan_grant(session, request_of(1, 1, 1024), data + 1024 * 4));
+  constexpr std::uint64_t kNeeded = region::kGranuleBytes + std::uint64_t{1024} * 4;
+  EXPECT_FALSE(region->plan_grant(session, request_of(1, 1, 1024), kNeeded - 1));
+  EXPECT_TRUE(region->plan_grant(session, request_of(1, 1, 1024), kNeeded));
 }
 
 TEST(Bounds, OneUserLeavesHeapsForOthers) {
