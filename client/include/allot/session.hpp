@@ -35,6 +35,7 @@ namespace allot {
 
 namespace detail {
 class SessionState;
+struct SessionAccess;
 struct FastHeap;
 }  // namespace detail
 
@@ -190,6 +191,7 @@ class ALLOT_EXPORT Session {
  private:
   friend class EmbeddedRegion;
   friend struct FastAccess;
+  friend struct detail::SessionAccess;
   explicit Session(std::shared_ptr<detail::SessionState> state) noexcept;
 
   std::shared_ptr<detail::SessionState> state_;
