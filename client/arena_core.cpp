@@ -66,7 +66,7 @@ ArenaCore* ArenaCore::create(const Policy& policy, const ArenaOptions& options, 
   ArenaCore* core = nullptr;
   try {
     core = new ArenaCore(policy, options, place);
-    core->source_ = make_source(options, why);
+    core->source_ = make_source(options, core->is_virtual(), why);
   } catch (const std::bad_alloc&) {
     why = Errc::kMachineFull;
   }

@@ -189,7 +189,8 @@ Errc ArenaCore::commit(ArenaBlock& block, std::uintptr_t end) noexcept {
   // The first step is used whole too seldom to be filled in advance; a large push maybe never.
   const bool populate = block.committed != block.begin && step <= options_.max_commit_bytes;
   Errc done = source_->commit(base, step, populate);
-  if (done != Errc::kOk && step > least) {
+  // Less may still be there; a daemon that does not answer would not answer that either.
+  if (done != Errc::kOk && done != Errc::kDeadline && step > least) {
     step = least;
     done = source_->commit(base, step, false);
   }

@@ -35,16 +35,18 @@ class BlockSource {
                                        Errc& why) noexcept;
   /// Makes pages of a reservation usable; they are zero. With `populate` the kernel maps them now.
   [[nodiscard]] virtual Errc commit(std::byte* base, std::size_t bytes, bool populate) noexcept;
-  /// Takes pages of a reservation back; commit() makes them usable and zero again. False if it
-  /// could not: they stay as they are.
-  [[nodiscard]] virtual bool decommit(std::byte* base, std::size_t bytes) noexcept;
+  /// Takes the end of what is usable of a reservation back, down to `base`, or as much of its
+  /// `bytes` as it can; commit() makes it usable and zero again. Returns how much; what is left
+  /// stays as it is.
+  [[nodiscard]] virtual std::size_t decommit(std::byte* base, std::size_t bytes) noexcept;
   virtual void give_back(const Extent& extent) noexcept = 0;
   /// Unit of commits and of blocks.
   [[nodiscard]] virtual std::size_t page_bytes() const noexcept = 0;
 };
 
-/// The source of `options`; nullptr and why if there can be none.
-[[nodiscard]] std::unique_ptr<BlockSource> make_source(const ArenaOptions& options, Errc& why);
+/// The source of `options`; nullptr and why if there can be none. `reserves`: of a virtual kind.
+[[nodiscard]] std::unique_ptr<BlockSource> make_source(const ArenaOptions& options, bool reserves,
+                                                       Errc& why);
 
 /// Pages of this process. `page_bytes` is a power of two, at least the machine's page.
 [[nodiscard]] std::unique_ptr<BlockSource> make_page_source(std::size_t page_bytes);

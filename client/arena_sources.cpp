@@ -8,6 +8,7 @@
 
 #include "client/arena_core.hpp"
 #include "client/arena_source.hpp"
+#include "client/session_state.hpp"
 #include "shared/platform/page_size.hpp"
 
 #ifndef MADV_POPULATE_WRITE
@@ -31,7 +32,7 @@ Errc BlockSource::commit(std::byte* /*base*/, std::size_t /*bytes*/, bool /*popu
   return Errc::kArenaKind;
 }
 
-bool BlockSource::decommit(std::byte* /*base*/, std::size_t /*bytes*/) noexcept { return false; }
+std::size_t BlockSource::decommit(std::byte* /*base*/, std::size_t /*bytes*/) noexcept { return 0; }
 
 namespace {
 
@@ -64,9 +65,9 @@ class PageSource final : public BlockSource {
     return Errc::kOk;
   }
 
-  bool decommit(std::byte* base, std::size_t bytes) noexcept override {
-    if (::madvise(base, bytes, MADV_DONTNEED) != 0) return false;
-    return ::mprotect(base, bytes, PROT_NONE) == 0;
+  std::size_t decommit(std::byte* base, std::size_t bytes) noexcept override {
+    if (::madvise(base, bytes, MADV_DONTNEED) != 0) return 0;
+    return ::mprotect(base, bytes, PROT_NONE) == 0 ? bytes : 0;
   }
 
   void give_back(const Extent& extent) noexcept override { ::munmap(extent.base, extent.bytes); }
@@ -101,7 +102,8 @@ class PageSource final : public BlockSource {
 
 class RegionSource final : public BlockSource {
  public:
-  explicit RegionSource(Session session) noexcept : session_(std::move(session)) {}
+  RegionSource(Session session, bool reserves) noexcept
+      : session_(std::move(session)), reserves_(reserves) {}
 
   Extent acquire(std::size_t bytes, std::size_t alignment, Errc& why) noexcept override {
     void* const block =
@@ -115,12 +117,41 @@ class RegionSource final : public BlockSource {
     return {static_cast<std::byte*>(block), bytes, true, nullptr};
   }
 
-  void give_back(const Extent& extent) noexcept override { (void)session_.free(extent.base); }
+  Extent reserve(std::size_t bytes, std::size_t minimum_bytes, Errc& why) noexcept override {
+    if (bytes == kArenaReserveBytes) bytes = kArenaRegionReserveBytes;
+    const auto range = state().reserve(std::max(bytes, minimum_bytes), minimum_bytes);
+    if (!range) {
+      why = range.error().errc();
+      return {};
+    }
+    return {range->base, range->bytes, true, this};
+  }
 
-  std::size_t page_bytes() const noexcept override { return platform::page_size_bytes(); }
+  Errc commit(std::byte* base, std::size_t bytes, bool populate) noexcept override {
+    return state().grow(base, bytes, populate);
+  }
+
+  std::size_t decommit(std::byte* base, std::size_t bytes) noexcept override {
+    return state().shrink(base, bytes);
+  }
+
+  void give_back(const Extent& extent) noexcept override {
+    if (extent.token != nullptr) {
+      state().unreserve(extent.base);
+    } else {
+      (void)session_.free(extent.base);
+    }
+  }
+
+  std::size_t page_bytes() const noexcept override {
+    return reserves_ ? region::kGranuleBytes : platform::page_size_bytes();
+  }
 
  private:
+  [[nodiscard]] SessionState& state() const noexcept { return SessionAccess::state(session_); }
+
   Session session_;
+  bool reserves_;
 };
 
 class ParentSource final : public BlockSource {
@@ -149,7 +180,7 @@ std::unique_ptr<BlockSource> make_page_source(std::size_t page_bytes) {
   return std::make_unique<PageSource>(page_bytes);
 }
 
-std::unique_ptr<BlockSource> make_source(const ArenaOptions& options, Errc& why) {
+std::unique_ptr<BlockSource> make_source(const ArenaOptions& options, bool reserves, Errc& why) {
   const std::size_t machine_page = platform::page_size_bytes();
   const std::size_t page = options.page_bytes == 0 ? machine_page : options.page_bytes;
   if (!is_alignment(page) || page < machine_page || page > (std::size_t{1} << 30)) {
@@ -159,7 +190,7 @@ std::unique_ptr<BlockSource> make_source(const ArenaOptions& options, Errc& why)
   switch (options.source.kind()) {
     case ArenaSource::Kind::kPages: return make_page_source(page);
     case ArenaSource::Kind::kRegion:
-      return std::make_unique<RegionSource>(*options.source.session());
+      return std::make_unique<RegionSource>(*options.source.session(), reserves);
     case ArenaSource::Kind::kArena: break;
   }
   if (!*options.source.parent()) {

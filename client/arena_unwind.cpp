@@ -147,12 +147,14 @@ std::size_t ArenaCore::shrink(ArenaBump& bump) noexcept {
       if (keep_end >= block->committed) continue;
       const std::size_t bytes = block->committed - keep_end;
       if (checks_) unpoison(keep_end, block->committed);
-      if (!source_->decommit(static_cast<std::byte*>(pointer(keep_end)), bytes)) continue;
-      block->committed = keep_end;
-      block->dirty = std::min(block->dirty, keep_end);
-      block->charged_bytes -= bytes;
-      block->commit_step = options_.commit_bytes;
-      committed_ -= bytes;
+      const std::size_t taken =
+          source_->decommit(static_cast<std::byte*>(pointer(keep_end)), bytes);
+      block->committed -= taken;
+      if (checks_) poison(keep_end, block->committed);
+      block->dirty = std::min(block->dirty, block->committed);
+      block->charged_bytes -= taken;
+      if (taken > 0) block->commit_step = options_.commit_bytes;
+      committed_ -= taken;
     }
     bump.dirty = current_->dirty;
     bump.limit = current_->usable_end();

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "client/session_state.hpp"
-#include "shared/platform/random.hpp"
 #include "shared/region/chunk_words.hpp"
 
 namespace allot::detail {
@@ -18,9 +17,9 @@ using region::CarveWord;
 using region::ChunkWords;
 using region::kGranuleBytes;
 
-Expected<void> SessionState::publish_chunked(std::string_view name, std::uint64_t size_bytes,
-                                             std::span<const std::uint32_t> head,
-                                             std::uint32_t chunk_count) {
+Expected<Handle> SessionState::publish_chunked(std::string_view name, std::uint64_t size_bytes,
+                                               std::span<const std::uint32_t> head,
+                                               std::uint32_t chunk_count) {
   if (!p::is_valid_name(name, region::kNameBytes)) return Error(Errc::kBadName, std::string(name));
   const std::uint64_t granules = (size_bytes + kGranuleBytes - 1) / kGranuleBytes;
   if (granules > view_.granules()) return Error(Errc::kSizeTooLarge);
@@ -29,15 +28,16 @@ Expected<void> SessionState::publish_chunked(std::string_view name, std::uint64_
       (needed + region::kWordsPerUnit - 1) / region::kWordsPerUnit * region::kWordsPerUnit;
   CallDeadline deadline(parts_.deadline);
   std::uint32_t first = 0;
+  std::uint32_t generation = 0;
   {
     auto lock = lock_open(deadline);
     if (!lock) return lock.error();
-    book_late_answers_locked();
-    // Never a cached span: its words are too few, and its bytes somebody's.
-    auto granted = grant_locked({static_cast<std::uint32_t>(granules), 1, words, 1}, deadline);
-    if (!granted) return granted.error();
-    first = static_cast<std::uint32_t>(granted->first);
-    large_[first] = LargeSpan{static_cast<std::uint32_t>(granules), false};
+    auto span = obtain_large_locked({static_cast<std::uint32_t>(granules), 1, words}, deadline);
+    if (!span) return span.error();
+    first = span->first;
+    generation = span->generation;
+    // Of a cached span: free words behind the first are nobody's while it is not cut.
+    view_.span_ledger(first).carve.store_release(CarveWord::kNone);
     for (std::uint32_t i = 0; i < head.size(); ++i) {
       view_.word(first, i + 1).store_relaxed(ChunkWords::head(head[i]));
     }
@@ -45,8 +45,7 @@ Expected<void> SessionState::publish_chunked(std::string_view name, std::uint64_
       view_.word(first, ChunkWords::of_chunk(i)).store_relaxed(ChunkWords::head(0));
     }
     // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
-    view_.word(first, 0).store_release(
-        OwnWord::make(id_, static_cast<std::uint32_t>(platform::random_u64())));
+    view_.word(first, 0).store_release(OwnWord::make(id_, generation));
     // R2 pairs with A2 in RegionView::carving_of(): the words before the carve word.
     view_.span_ledger(first).carve.store_release(CarveWord::kChunked);
     const std::lock_guard counting(counters_mutex_);
@@ -54,7 +53,7 @@ Expected<void> SessionState::publish_chunked(std::string_view name, std::uint64_
   }
   std::byte* const block = mapping_.data() + first * kGranuleBytes;
   auto published = publish(name, block);
-  if (published) return {};
+  if (published) return published;
   // Unless the daemon has it all the same, an ordinary large block again, and freed.
   if (OwnWord::owner(view_.word(first, 0).load_acquire()) == id_) {
     for (std::uint32_t i = 1; i < words; ++i) view_.word(first, i).store_relaxed(0);

@@ -141,7 +141,8 @@ class EmbeddedChannel final : public Channel {
     if (service_ == nullptr) return Error(Errc::kForked);
     const std::lock_guard lock(service_->mutex);
     auto answer = ask(body);
-    if (!answer && std::holds_alternative<p::GrantRequest>(body)) {
+    if (!answer && (std::holds_alternative<p::GrantRequest>(body) ||
+                    std::holds_alternative<p::Reserve>(body))) {
       // No timer recovers those who have ended: what they held is looked for when it is missed.
       service_->settle();
       answer = ask(body);

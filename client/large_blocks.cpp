@@ -31,24 +31,12 @@ Expected<void*> SessionState::allocate_large(std::uint64_t size_bytes, std::size
   if (granules > view_.granules()) return Error(Errc::kSizeTooLarge);
   auto lock = lock_open(deadline);
   if (!lock) return lock.error();
-  std::uint32_t first = find_cached_large_locked(granules, align_granules);
-  if (first == kNoSpan) {
-    const bool answers = collect_large_locked(deadline);
-    first = find_cached_large_locked(granules, align_granules);
-    // A request now would be granted to nobody.
-    if (first == kNoSpan && !answers && deadline.has_passed()) return Error(Errc::kDeadline);
-  }
-  std::uint32_t generation = 0;
-  if (first == kNoSpan) {
-    auto span = take_large_span_locked(static_cast<std::uint32_t>(granules),
-                                       static_cast<std::uint32_t>(align_granules), deadline);
-    if (!span) return span.error();
-    first = *span;
-    large_[first] = LargeSpan{static_cast<std::uint32_t>(granules), false};
-    generation = static_cast<std::uint32_t>(platform::random_u64());
-  } else {
-    generation = OwnWord::generation(view_.word(first, 0).load_relaxed());
-  }
+  auto span =
+      obtain_large_locked({static_cast<std::uint32_t>(granules),
+                           static_cast<std::uint32_t>(align_granules), region::kWordsPerUnit},
+                          deadline);
+  if (!span) return span.error();
+  const auto [first, generation] = *span;
   // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
   view_.word(first, 0).store_release(OwnWord::make(id_, generation));
   // R2 pairs with A2 in RegionView::carving_of(): the word before the carve word.
@@ -58,30 +46,49 @@ Expected<void*> SessionState::allocate_large(std::uint64_t size_bytes, std::size
   return static_cast<void*>(mapping_.data() + first * kGranuleBytes);
 }
 
-Expected<std::uint32_t> SessionState::take_large_span_locked(std::uint32_t granules,
-                                                             std::uint32_t align_granules,
+Expected<SessionState::LargeTaken> SessionState::obtain_large_locked(const LargeWanted& wanted,
+                                                                     CallDeadline& deadline) {
+  std::uint32_t first = find_cached_large_locked(wanted);
+  if (first == kNoSpan) {
+    const bool answers = collect_large_locked(deadline);
+    first = find_cached_large_locked(wanted);
+    // A request now would be granted to nobody.
+    if (first == kNoSpan && !answers && deadline.has_passed()) return Error(Errc::kDeadline);
+  }
+  if (first != kNoSpan) {
+    return LargeTaken{first, OwnWord::generation(view_.word(first, 0).load_relaxed())};
+  }
+  auto span = take_large_span_locked(wanted, deadline);
+  if (!span) return span.error();
+  large_[*span] = LargeSpan{wanted.granules, false};
+  return LargeTaken{*span, static_cast<std::uint32_t>(platform::random_u64())};
+}
+
+Expected<std::uint32_t> SessionState::take_large_span_locked(const LargeWanted& wanted,
                                                              CallDeadline& deadline) {
   book_late_answers_locked();
-  auto& spares = spares_[{granules, region::kWordsPerUnit}];
-  const auto fits = std::find_if(spares.begin(), spares.end(),
-                                 [&](std::uint32_t first) { return first % align_granules == 0; });
+  auto& spares = spares_[{wanted.granules, wanted.words}];
+  const auto fits = std::find_if(spares.begin(), spares.end(), [&](std::uint32_t first) {
+    return first % wanted.align_granules == 0;
+  });
   if (fits != spares.end()) {
     const std::uint32_t first = *fits;
     spares.erase(fits);
     return first;
   }
-  auto granted = grant_locked({granules, 1, region::kWordsPerUnit, align_granules}, deadline);
+  auto granted = grant_locked({wanted.granules, 1, wanted.words, wanted.align_granules}, deadline);
   if (!granted) return granted.error();
   return static_cast<std::uint32_t>(granted->first);
 }
 
-std::uint32_t SessionState::find_cached_large_locked(std::uint64_t granules,
-                                                     std::uint64_t align_granules) {
-  const std::uint64_t most = granules + granules / kMaxWasteDivisor;
-  for (auto it = large_cache_.lower_bound(static_cast<std::uint32_t>(granules));
+std::uint32_t SessionState::find_cached_large_locked(const LargeWanted& wanted) {
+  const std::uint64_t most = wanted.granules + wanted.granules / kMaxWasteDivisor;
+  for (auto it = large_cache_.lower_bound(wanted.granules);
        it != large_cache_.end() && it->first <= most; ++it) {
     const std::uint32_t first = it->second;
-    if (first % align_granules != 0) continue;
+    if (first % wanted.align_granules != 0) continue;
+    const auto span = view_.find_span(first, window_granules_.load_relaxed());
+    if (!span || span->word_count < wanted.words) continue;
     uncache_large_locked(it);
     return first;
   }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <mutex>
+#include <thread>
 
+#include "client/process.hpp"
 #include "shared/platform/random.hpp"
 
 namespace allot {
@@ -14,6 +16,7 @@ struct Lent {
   std::uint64_t key = 0;  // 0: a free place
   SharedArena* shared = nullptr;
   Arena* arena = nullptr;
+  std::thread::id thread;
 };
 
 // Looked up when a container grows, not when it is used.
@@ -28,6 +31,7 @@ class Lending {
     } while (place->key == 0);
     place->shared = shared;
     place->arena = arena;
+    place->thread = std::this_thread::get_id();
     return place->key;
   }
   void remove(std::uint64_t key) noexcept {
@@ -37,7 +41,7 @@ class Lending {
   [[nodiscard]] Lent get(std::uint64_t key) noexcept {
     const std::lock_guard lock(mutex_);
     const Lent* const place = key == 0 ? nullptr : find(key);
-    return place == nullptr ? Lent{} : *place;
+    return place == nullptr || place->thread != std::this_thread::get_id() ? Lent{} : *place;
   }
 
  private:
@@ -67,10 +71,15 @@ void* detail::push_to_lent(std::uint64_t key, std::size_t size, std::size_t alig
   return block;
 }
 
-OffsetArena::OffsetArena(SharedArena& arena) noexcept : key_(lending().add(&arena, nullptr)) {}
+OffsetArena::OffsetArena(SharedArena& arena) noexcept
+    : key_(lending().add(&arena, nullptr)), forks_(process::fork_count()) {}
 
-OffsetArena::OffsetArena(Arena& arena) noexcept : key_(lending().add(nullptr, &arena)) {}
+OffsetArena::OffsetArena(Arena& arena) noexcept
+    : key_(lending().add(nullptr, &arena)), forks_(process::fork_count()) {}
 
-OffsetArena::~OffsetArena() { lending().remove(key_); }
+OffsetArena::~OffsetArena() {
+  // In a forked child another thread of the parent may have held the mutex for ever.
+  if (forks_ == process::fork_count()) lending().remove(key_);
+}
 
 }  // namespace allot

@@ -81,6 +81,7 @@ void SessionState::close() noexcept {
   spares_.clear();
   large_.clear();
   large_cache_.clear();
+  reservations_.clear();
   lock.unlock();
   heap_table::detach(heaps);
   // A thread that ended until now parked its heap here; from now on it keeps a detached one.
@@ -124,11 +125,15 @@ Expected<p::Body> SessionState::request(const p::Body& body, CallDeadline& deadl
   return request_locked(body, deadline);
 }
 
-// What a request brought after its caller had given up: spans and heaps are kept, pins are let go.
+// What a request brought after its caller had given up: spans and heaps are kept, pins and
+// reservations are let go.
 void SessionState::book_late_answers_locked() {
   for (const p::Body& late : parts_.channel->take_late_answers()) {
     if (const auto* granted = std::get_if<p::Granted>(&late); granted != nullptr) {
-      if (open_window_locked(granted->high_water_granules)) store_spares_locked(*granted);
+      if (!open_window_locked(granted->high_water_granules)) continue;
+      if (!book_growth_locked(*granted)) store_spares_locked(*granted);
+    } else if (const auto* reserved = std::get_if<p::Reserved>(&late); reserved != nullptr) {
+      late_reservations_.push_back(static_cast<std::uint32_t>(reserved->first));
     } else if (const auto* attached = std::get_if<p::HeapAttached>(&late); attached != nullptr) {
       if (attached->heap >= region::kHeapLimit) continue;
       late_heaps_.push_back(static_cast<std::uint32_t>(attached->heap));
@@ -141,6 +146,10 @@ void SessionState::book_late_answers_locked() {
   }
   while (!late_pins_.empty() && parts_.channel->post(p::Unpin{late_pins_.back().bits()})) {
     late_pins_.pop_back();
+  }
+  while (!late_reservations_.empty() &&
+         parts_.channel->post(p::Unreserve{late_reservations_.back()})) {
+    late_reservations_.pop_back();
   }
 }
 

@@ -3,11 +3,12 @@
 // Shared by all Session handles of the process. The fast paths (FastHeap) do not come here. One
 // mutex guards spans, windows, pins and the channel; it may be held for as long as a request takes,
 // so that who wants it gives up at his own deadline. No loop here waits for a store of another
-// process. Split over six files: session_state.cpp (life, heaps), session_spans.cpp,
-// large_blocks.cpp, chunked_blocks.cpp, ownership.cpp and session_names.cpp.
+// process. Split over seven files: session_state.cpp (life, heaps), session_spans.cpp,
+// large_blocks.cpp, session_reservations.cpp, chunked_blocks.cpp, ownership.cpp and session_names.cpp.
 //
 // Invariants
-// S1. A span of this session is in exactly one place: a heap's list, spares_, or large_; and in none
+// S1. A span of this session is in exactly one place: a heap's list, spares_, large_ or the list of a
+//     reservation; and in none
 //     from before its return is sent on, unless the return was refused or never sent. A return
 //     whose answer did not come in time may still be done: such a span is never used again.
 // S2. cells_[g] describes granule g if and only if the granule's span is in a heap's list.
@@ -65,6 +66,23 @@ class SessionState {
   [[nodiscard]] std::size_t usable_size(const void* block) noexcept;
   std::size_t trim() noexcept;
 
+  // Reservations (session_reservations.cpp): address space for one arena, made usable from its
+  // beginning, span by span. What the calls take and give are addresses of this process.
+  struct Range {
+    std::byte* base = nullptr;
+    std::size_t bytes = 0;
+  };
+  /// `bytes`, or half as much as often as it takes, but at least `minimum_bytes`.
+  [[nodiscard]] Expected<Range> reserve(std::size_t bytes, std::size_t minimum_bytes) noexcept;
+  /// Makes the reservation usable from `base`, where its usable part ends, for `bytes`; new memory
+  /// is zero. `populate`: mapped at once. If it fails nothing has changed.
+  [[nodiscard]] Errc grow(std::byte* base, std::size_t bytes, bool populate) noexcept;
+  /// Gives back what it can of the end of the usable part, down to `base`. Returns how many of its
+  /// last `bytes` are no longer usable.
+  std::size_t shrink(std::byte* base, std::size_t bytes) noexcept;
+  /// Ends the reservation that begins at `base`; its memory goes back.
+  void unreserve(std::byte* base) noexcept;
+
   // Handles (ownership.cpp).
   [[nodiscard]] Expected<Handle> expose(const void* block, bool offer) noexcept;
   [[nodiscard]] Expected<void*> resolve(Handle handle) noexcept;
@@ -89,9 +107,9 @@ class SessionState {
     std::uint64_t size_bytes = 0;
   };
   /// A large block with `head` in its words from 1 on and untouched chunks behind, published.
-  [[nodiscard]] Expected<void> publish_chunked(std::string_view name, std::uint64_t size_bytes,
-                                               std::span<const std::uint32_t> head,
-                                               std::uint32_t chunk_count);
+  [[nodiscard]] Expected<Handle> publish_chunked(std::string_view name, std::uint64_t size_bytes,
+                                                 std::span<const std::uint32_t> head,
+                                                 std::uint32_t chunk_count);
   [[nodiscard]] Expected<ChunkedBlock> find_chunked(std::string_view name);
   /// kArenaShared if this process or another one has found it more than once.
   [[nodiscard]] Expected<void> clear_chunks(Handle handle);
@@ -124,6 +142,19 @@ class SessionState {
     std::uint32_t granules = 0;
     bool cached = false;  // its word is free and nobody uses it
   };
+  // A span of a reservation: one large block.
+  struct GrownSpan {
+    std::uint32_t first = 0;
+    std::uint32_t granules = 0;
+    bool clean = false;   // all zero when it was granted
+    bool carved = false;  // false: its grant came too late for its caller
+  };
+  struct Reservation {
+    std::uint32_t end = 0;
+    std::uint32_t granted_end = 0;
+    std::vector<GrownSpan> spans;  // side by side, from the beginning to granted_end
+  };
+  using Reservations = std::map<std::uint32_t, Reservation>;  // by first granule
   explicit SessionState(Parts parts) noexcept;
   [[nodiscard]] Expected<void> map_region();
   using Lock = std::unique_lock<std::timed_mutex>;
@@ -167,11 +198,21 @@ class SessionState {
   // Large blocks.
   [[nodiscard]] Expected<void*> allocate_large(std::uint64_t size_bytes, std::size_t alignment,
                                                CallDeadline& deadline);
-  [[nodiscard]] Expected<std::uint32_t> take_large_span_locked(std::uint32_t granules,
-                                                               std::uint32_t align_granules,
+  struct LargeWanted {
+    std::uint32_t granules = 0;
+    std::uint32_t align_granules = 1;
+    std::uint32_t words = 0;  // at least
+  };
+  struct LargeTaken {
+    std::uint32_t first = 0;
+    std::uint32_t generation = 0;
+  };
+  /// A span for one block, in large_, from the cache or the daemon.
+  [[nodiscard]] Expected<LargeTaken> obtain_large_locked(const LargeWanted& wanted,
+                                                         CallDeadline& deadline);
+  [[nodiscard]] Expected<std::uint32_t> take_large_span_locked(const LargeWanted& wanted,
                                                                CallDeadline& deadline);
-  [[nodiscard]] std::uint32_t find_cached_large_locked(std::uint64_t granules,
-                                                       std::uint64_t align_granules);
+  [[nodiscard]] std::uint32_t find_cached_large_locked(const LargeWanted& wanted);
   // False if the daemon does not answer.
   [[nodiscard]] bool collect_large_locked(CallDeadline& deadline);
   using LargeCache = std::multimap<std::uint32_t, std::uint32_t>;  // granules -> first
@@ -180,6 +221,17 @@ class SessionState {
   [[nodiscard]] Return return_large_locked(std::uint32_t first, CallDeadline& deadline);
   std::size_t return_cached_large_locked(CallDeadline& deadline);
   void keep_freed_large(std::uint32_t first, CallDeadline& deadline);
+
+  // Reservations.
+  [[nodiscard]] std::uint32_t granule_of(const std::byte* address) const noexcept;
+  [[nodiscard]] Reservations::iterator reservation_at(std::uint32_t granule) noexcept;
+  [[nodiscard]] Errc grow_locked(Reservation& reservation, std::uint32_t end,
+                                 std::vector<GrownSpan>& grown, CallDeadline& deadline);
+  [[nodiscard]] bool book_growth_locked(const protocol::Granted& granted);
+  void own_span_locked(std::uint32_t first, std::uint32_t generation);
+  [[nodiscard]] bool disown_span_locked(std::uint32_t first);
+  [[nodiscard]] bool drop_last_span_locked(Reservation& reservation, CallDeadline& deadline);
+  void prepare_grown(const std::vector<GrownSpan>& grown, bool populate) noexcept;
 
   // Freeing.
   [[nodiscard]] Errc locate(std::uint64_t offset_bytes, region::BlockRef& found,
@@ -225,6 +277,7 @@ class SessionState {
   std::map<std::uint32_t, LargeSpan> large_;  // by first granule
   LargeCache large_cache_;
   std::uint64_t large_cache_bytes_ = 0;
+  Reservations reservations_;
   struct Pin {
     std::uint32_t finds = 0;  // the daemon counts one a session
     bool ended = false;       // its end was sent, and no answer came: true if the daemon lives
@@ -232,8 +285,10 @@ class SessionState {
   std::map<Handle, Pin> pins_;
   std::vector<Handle> late_pins_;          // whose callers gave up; they are still to be ended
   std::vector<std::uint32_t> late_heaps_;  // the same; the next threads' heaps
+  std::vector<std::uint32_t> late_reservations_;  // the same; still to be ended
 };
 
+/// The state behind a public handle, for other parts of the library.
 struct SessionAccess {
   static SessionState& state(const Session& session) noexcept { return *session.state_; }
 };

@@ -78,7 +78,12 @@ Expected<SharedChunks> SharedChunks::create(const Session& session, std::string_
   const std::uint64_t bytes = shape.chunk_bytes() * shape.chunk_count;
   auto published = state.publish_chunked(name, bytes, head_of(shape, place), shape.chunk_count);
   if (!published) return published.error();
-  return attach(session, name, shape.form, shape.unit_bytes, ShareAccess::kReadWrite);
+  auto chunks = attach(session, name, shape.form, shape.unit_bytes, ShareAccess::kReadWrite);
+  // Somebody of our user may have taken the name away, and published another block under it.
+  if (chunks && chunks->handle_ != *published)
+    chunks = Error(Errc::kNameUnknown, std::string(name));
+  if (!chunks) (void)state.unpublish(name, *published);
+  return chunks;
 }
 
 Expected<SharedChunks> SharedChunks::attach(const Session& session, std::string_view name,
@@ -115,7 +120,8 @@ void SharedChunks::swap(SharedChunks& other) noexcept {
   std::swap(head_words_, other.head_words_);
   std::swap(chunk_words_, other.chunk_words_);
   std::swap(word_, other.word_);
-  std::swap(chunk_, other.chunk_);
+  std::swap(open_, other.open_);
+  std::swap(may_be_cleared_, other.may_be_cleared_);
   std::swap(next_, other.next_);
 }
 
@@ -131,13 +137,13 @@ void SharedChunks::detach() noexcept {
 Errc SharedChunks::check_writer() const noexcept {
   if (data_ == nullptr) return Errc::kClosed;
   if (access_ == ShareAccess::kReadOnly) return Errc::kReadOnly;
+  if (may_be_cleared_) return Errc::kDeadline;
   return SessionAccess::state(*session_).life_error();
 }
 
 Errc SharedChunks::claim(std::uint32_t units) noexcept {
   if (const Errc errc = check_writer(); errc != Errc::kOk) return errc;
   if (units > shape_.chunk_units) return Errc::kSizeTooLarge;
-  close_chunk();
   for (std::uint32_t looked = 0; looked < shape_.chunk_count; ++looked) {
     if (next_ == shape_.chunk_count) next_ = 0;
     if (try_open(next_++, units)) return Errc::kOk;
@@ -147,8 +153,7 @@ Errc SharedChunks::claim(std::uint32_t units) noexcept {
 
 Errc SharedChunks::claim_in_order() noexcept {
   if (const Errc errc = check_writer(); errc != Errc::kOk) return errc;
-  const std::uint32_t chunk = first_not_full(word_ == nullptr ? 0 : chunk_);
-  close_chunk();
+  const std::uint32_t chunk = first_not_full(word_ == nullptr ? 0 : open_.chunk);
   if (chunk == shape_.chunk_count) return Errc::kArenaFull;
   return try_open(chunk, 1) ? Errc::kOk : Errc::kArenaShared;
 }
@@ -161,10 +166,11 @@ bool SharedChunks::try_open(std::uint32_t chunk, std::uint32_t units) noexcept {
   if (owner != OwnWord::kFree && owner != OwnWord::kFreed) return false;
   if (used > shape_.chunk_units || shape_.chunk_units - used < units) return false;
   // A12 pairs with R12 in close_chunk(); exactly one claimant moves the word.
-  const std::uint32_t me = SessionAccess::state(*session_).id().session;
-  if (!word.compare_exchange_acq_rel(was, OwnWord::make(me, used))) return false;
+  const std::uint32_t me = OwnWord::make(SessionAccess::state(*session_).id().session, 0);
+  if (!word.compare_exchange_acq_rel(was, me | used)) return false;
+  close_chunk();
   word_ = &word;
-  chunk_ = chunk;
+  open_ = {chunk, used, me};
   return true;
 }
 
@@ -183,11 +189,12 @@ void SharedChunks::close_chunk() noexcept {
 Expected<void> SharedChunks::clear() {
   if (data_ == nullptr) return Error(Errc::kClosed);
   if (access_ == ShareAccess::kReadOnly) return Error(Errc::kReadOnly);
-  auto cleared = SessionAccess::state(*session_).clear_chunks(handle_);
-  if (!cleared) return cleared;
-  word_ = nullptr;  // the daemon opened every chunk, ours too
+  // First: the daemon may do it after we have given up waiting, when others fill the chunk.
+  close_chunk();
   next_ = 0;
-  return {};
+  auto cleared = SessionAccess::state(*session_).clear_chunks(handle_);
+  may_be_cleared_ = !cleared && cleared.error() == Errc::kDeadline;
+  return cleared;
 }
 
 Expected<void> SharedChunks::unpublish(std::string_view name) {

@@ -88,10 +88,14 @@ class StatsAnswer final : public AuditedAnswer {
     object["commit_limit_bytes"] = limits.commit_limit_bytes;
     object["session_quota_bytes"] = limits.session_quota_bytes;
     object["uid_quota_bytes"] = limits.uid_quota_bytes;
+    object["session_reserve_bytes"] = limits.session_reserve_bytes;
+    object["uid_reserve_bytes"] = limits.uid_reserve_bytes;
+    object["reserve_limit_bytes"] = limits.reserve_limit_bytes;
     object["committed"] = committed_json(region);
     add_space(object, report.total);
     object["granted_bytes"] = totals.granted_bytes;
     object["dirty_bytes"] = region.dirty_bytes();
+    object["reservation_bytes"] = totals.reservation_bytes;
     object["high_water_bytes"] = region.high_water_granules() * region::kGranuleBytes;
     object["kept_blocks"] = report.kept.blocks;
     object["sessions"] = region.session_count();

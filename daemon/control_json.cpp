@@ -114,6 +114,7 @@ json::object session_json(const core::RegionCore& region, std::uint32_t id,
   out["connected_unix_ns"] = entry.connected_unix_ns;
   out["granted_bytes"] = record.granted_bytes;
   out["granted_spans"] = record.granted_spans;
+  out["reservation_bytes"] = record.reservation_bytes;
   out["cached_bytes"] = sums.space.cached_bytes;
   out["tail_bytes"] = sums.space.tail_bytes;
   out["live_bytes"] = sums.owned.live_bytes;

@@ -33,6 +33,7 @@ std::string_view describe(Errc errc) noexcept {
     case Errc::kTooManyNames: return "the region has no room for another name";
     case Errc::kRateLimit: return "too many messages a second";
     case Errc::kTooManyWatches: return "the connection watches too many sessions already";
+    case Errc::kReserveLimit: return "the limit of reserved address space is reached";
     case Errc::kAddressSpace: return "the process has no room in its address space";
     case Errc::kNameTaken: return "the name is taken";
     case Errc::kNameUnknown: return "no block has this name";

@@ -13,7 +13,7 @@ constexpr int kMaxMisfits = 64;  // free extents looked at for an alignment's sa
 }  // namespace
 
 ExtentMap::ExtentMap(std::uint32_t granules) : granules_(granules), free_granules_(granules) {
-  insert_after_cut(0, granules, true);
+  insert_after_cut(0, granules, State::kFree);
 }
 
 ExtentMap::~ExtentMap() {
@@ -21,21 +21,31 @@ ExtentMap::~ExtentMap() {
   by_address_.clear_and_dispose([](Extent* extent) { std::default_delete<Extent>()(extent); });
 }
 
-Extent& ExtentMap::insert_after_cut(std::uint32_t first, std::uint32_t granules, bool free) {
-  auto* const extent = new Extent(first, granules);  // owned by by_address_
-  extent->free_ = free;
+Extent& ExtentMap::insert_after_cut(std::uint32_t first, std::uint32_t granules, State state) {
+  auto* const extent = new Extent(first, granules, state);  // owned by by_address_
   by_address_.insert(*extent);
-  if (free) by_size_.insert(*extent);
+  if (state == State::kFree) by_size_.insert(*extent);
   return *extent;
 }
 
 void ExtentMap::remove(Extent& extent) noexcept {
-  if (extent.free_) by_size_.erase(by_size_.iterator_to(extent));
+  if (extent.is_free()) by_size_.erase(by_size_.iterator_to(extent));
   by_address_.erase_and_dispose(by_address_.iterator_to(extent), std::default_delete<Extent>());
 }
 
 std::optional<std::uint32_t> ExtentMap::allocate(std::uint32_t granules, std::uint32_t count,
                                                  std::uint32_t align_granules) {
+  return take(granules, count, align_granules, State::kSpan);
+}
+
+std::optional<std::uint32_t> ExtentMap::reserve(std::uint32_t granules) {
+  const auto first = take(granules, 1, 1, State::kReserved);
+  if (first) reserved_granules_ += granules;
+  return first;
+}
+
+std::optional<std::uint32_t> ExtentMap::take(std::uint32_t granules, std::uint32_t count,
+                                             std::uint32_t align_granules, State state) {
   assert(granules > 0 && count > 0 && align_granules > 0);
   const std::uint64_t wanted = std::uint64_t{granules} * count;
   if (wanted > free_granules_) return std::nullopt;
@@ -57,41 +67,76 @@ std::optional<std::uint32_t> ExtentMap::allocate(std::uint32_t granules, std::ui
     const std::uint32_t start = it->first();
     const std::uint32_t end = it->end();
     remove(*it);
-    if (start < first) insert_after_cut(start, first - start, true);
+    if (start < first) insert_after_cut(start, first - start, State::kFree);
     for (std::uint32_t i = 0; i < count; ++i) {
-      insert_after_cut(first + i * granules, granules, false);
+      insert_after_cut(first + i * granules, granules, state);
     }
-    if (first + total < end) insert_after_cut(first + total, end - first - total, true);
+    if (first + total < end) insert_after_cut(first + total, end - first - total, State::kFree);
     free_granules_ -= total;
     return first;
   }
   return std::nullopt;
 }
 
+void ExtentMap::cut(std::uint32_t first, std::uint32_t granules, std::uint32_t count) {
+  assert(granules > 0 && count > 0);
+  Extent* const extent = find_reserved(first);
+  const std::uint64_t wanted = std::uint64_t{granules} * count;
+  assert(extent != nullptr && wanted <= extent->granules());
+  const auto total = static_cast<std::uint32_t>(wanted);
+  const std::uint32_t end = extent->end();
+  remove(*extent);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    insert_after_cut(first + i * granules, granules, State::kSpan);
+  }
+  if (first + total < end) insert_after_cut(first + total, end - first - total, State::kReserved);
+  reserved_granules_ -= total;
+}
+
 void ExtentMap::release(std::uint32_t first) {
-  Extent* const extent = find(first);
-  assert(extent != nullptr);
-  std::uint32_t start = extent->first();
-  std::uint32_t end = extent->end();
+  Extent* extent = find(first);
+  if (extent == nullptr) {
+    extent = find_reserved(first);
+    assert(extent != nullptr);
+    reserved_granules_ -= extent->granules();
+  }
   free_granules_ += extent->granules();
-  const auto it = by_address_.iterator_to(*extent);
+  join(*extent, State::kFree, 0, granules_);
+}
+
+void ExtentMap::give_back(std::uint32_t first, std::uint32_t begin, std::uint32_t end) {
+  Extent* const extent = find(first);
+  assert(extent != nullptr && begin <= first && extent->end() <= end);
+  reserved_granules_ += extent->granules();
+  join(*extent, State::kReserved, begin, end);
+}
+
+void ExtentMap::join(Extent& extent, State state, std::uint32_t begin, std::uint32_t end) {
+  std::uint32_t joined_first = extent.first();
+  std::uint32_t joined_end = extent.end();
+  const auto it = by_address_.iterator_to(extent);
   Extent* const left = it == by_address_.begin() ? nullptr : &*std::prev(it);
   Extent* const right = std::next(it) == by_address_.end() ? nullptr : &*std::next(it);
-  remove(*extent);
-  if (left != nullptr && left->free_) {
-    start = left->first();
+  remove(extent);
+  if (left != nullptr && left->state_ == state && left->first() >= begin) {
+    joined_first = left->first();
     remove(*left);
   }
-  if (right != nullptr && right->free_) {
-    end = right->end();
+  if (right != nullptr && right->state_ == state && right->end() <= end) {
+    joined_end = right->end();
     remove(*right);
   }
-  insert_after_cut(start, end - start, true);
+  insert_after_cut(joined_first, joined_end - joined_first, state);
 }
 
 Extent* ExtentMap::find(std::uint32_t first) noexcept {
   const auto it = by_address_.find(first, ByAddress());
-  return it == by_address_.end() || it->is_free() ? nullptr : &*it;
+  return it == by_address_.end() || !it->is_span() ? nullptr : &*it;
+}
+
+Extent* ExtentMap::find_reserved(std::uint32_t first) noexcept {
+  const auto it = by_address_.find(first, ByAddress());
+  return it == by_address_.end() || !it->is_reserved() ? nullptr : &*it;
 }
 
 Extent* ExtentMap::at_or_after(std::uint32_t granule) noexcept {
@@ -107,6 +152,7 @@ std::uint32_t ExtentMap::largest_free() const noexcept {
 bool ExtentMap::is_consistent() const noexcept {
   std::uint32_t next = 0;
   std::uint32_t free_granules = 0;
+  std::uint32_t reserved_granules = 0;
   std::size_t free_extents = 0;
   bool previous_free = false;
   for (const Extent& extent : by_address_) {
@@ -118,9 +164,11 @@ bool ExtentMap::is_consistent() const noexcept {
       free_granules += extent.granules();
       ++free_extents;
     }
+    if (extent.is_reserved()) reserved_granules += extent.granules();
     next = extent.end();
   }
-  return next == granules_ && free_granules == free_granules_ && free_extents == by_size_.size();
+  return next == granules_ && free_granules == free_granules_ &&
+         reserved_granules == reserved_granules_ && free_extents == by_size_.size();
 }
 
 }  // namespace allot::core

@@ -9,6 +9,8 @@ namespace allot::core {
 
 inline constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 inline constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+/// A limit that is a part of size_bytes; RegionCore::limits() says how much that is.
+inline constexpr std::uint64_t kPartOfRegion = 0;
 
 struct Limits {
   std::uint64_t size_bytes = 64 * kGiB;              // reserved address space of the region
@@ -17,6 +19,10 @@ struct Limits {
   std::uint64_t uid_quota_bytes = 16 * kGiB;         // spans charged to one user
   std::uint64_t available_floor_bytes = 256 * kMiB;  // memory the machine must keep available
   std::uint64_t max_grant_bytes = 16 * kGiB;         // one request
+  // Address space set aside for one session each, granted from or not.
+  std::uint64_t session_reserve_bytes = kPartOfRegion;  // of one session; an eighth of size_bytes
+  std::uint64_t uid_reserve_bytes = kPartOfRegion;      // of one user; a quarter
+  std::uint64_t reserve_limit_bytes = kPartOfRegion;    // all together; a half
   std::uint32_t max_sessions = 1024;
   std::uint32_t max_sessions_per_uid = 512;
   std::uint32_t max_heaps = 4096;  // threads with a heap, all sessions
@@ -33,6 +39,7 @@ struct Limits {
 // asks for.
 inline constexpr std::uint32_t kMaxSpansPerGrant = 256;
 inline constexpr std::uint32_t kMaxAlignGranules = 4096;  // 256 MiB
+inline constexpr std::size_t kMaxReservationsPerSession = 1024;
 /// Sessions that one connection may watch: all of a region.
 inline constexpr std::size_t kMaxWatchesPerConnection = 4096;
 

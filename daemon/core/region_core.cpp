@@ -5,6 +5,20 @@
 
 namespace allot::core {
 
+namespace {
+
+Limits with_parts(Limits limits, std::uint64_t region_bytes) {
+  const auto part = [region_bytes](std::uint64_t& limit, std::uint64_t divisor) {
+    if (limit == kPartOfRegion) limit = region_bytes / divisor;
+  };
+  part(limits.session_reserve_bytes, 8);
+  part(limits.uid_reserve_bytes, 4);
+  part(limits.reserve_limit_bytes, 2);
+  return limits;
+}
+
+}  // namespace
+
 using region::FileLayout;
 using region::SessionState;
 
@@ -13,7 +27,7 @@ RegionCore::RegionCore(RegionView view, std::string name, std::uint32_t tag, con
     : view_(view),
       name_(std::move(name)),
       tag_(tag),
-      limits_(limits),
+      limits_(with_parts(limits, view.granules() * region::kGranuleBytes)),
       extents_(static_cast<std::uint32_t>(view.granules())) {
   region::DirectoryHeader& header = view_.header();
   header.magic = region::kMagic;

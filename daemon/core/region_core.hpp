@@ -1,4 +1,5 @@
-// RegionCore: what the daemon decides about one region: sessions, grants, names, recovery.
+// RegionCore: what the daemon decides about one region: sessions, grants, reservations, names,
+// recovery.
 //
 // Used by the daemon, by embedded mode and by tests. A function of its state and of each event:
 // no I/O, no clock, no allocation in shared memory; it reads and writes the region through a
@@ -64,6 +65,7 @@ struct GrantPlan {
   std::uint32_t words = 0;
   std::uint64_t high_water_granules = 0;
   std::vector<FileRange> ranges;
+  std::uint64_t used_granules = 0;  // whose pages may hold what was there before
 };
 
 struct SessionTicket {
@@ -73,7 +75,8 @@ struct SessionTicket {
 
 struct Totals {
   std::uint64_t granted_bytes = 0;
-  std::uint64_t grants = 0;  // requests served since the region began
+  std::uint64_t reservation_bytes = 0;  // granted from or not
+  std::uint64_t grants = 0;             // requests served since the region began
   std::uint64_t returns = 0;
   std::uint64_t recoveries = 0;
   std::uint64_t recovered_blocks = 0;  // freed in the name of sessions that died
@@ -110,6 +113,11 @@ class RegionCore {
   void abandon_grant(const GrantPlan& plan);
   [[nodiscard]] Expected<void> return_span(std::uint32_t session, std::uint64_t first,
                                            std::uint64_t now_ns);
+  // Reservations: address space that only its session is granted from. No memory, no quota.
+  [[nodiscard]] Expected<protocol::Reserved> reserve(std::uint32_t session,
+                                                     const protocol::Reserve& request);
+  /// What was granted in it stays granted; the rest is free.
+  [[nodiscard]] Expected<void> unreserve(std::uint32_t session, std::uint64_t first);
   /// The heap's id; commit its ledger (heap_range), open the mapping to it, then finish_heap(),
   /// which must follow: the recovery of the session waits for it, since it reads the ledger.
   [[nodiscard]] Expected<std::uint32_t> attach_heap(std::uint32_t session);
@@ -155,10 +163,12 @@ class RegionCore {
     std::uint64_t incarnation = 0;
     std::uint64_t granted_bytes = 0;
     std::uint64_t granted_spans = 0;
+    std::uint64_t reservation_bytes = 0;  // granted from or not
     std::uint32_t heaps = 0;
     std::uint32_t pending_grants = 0;  // planned, neither finished nor abandoned
     std::uint32_t pending_heaps = 0;   // attached, not finished
     bool said_goodbye = false;
+    std::set<std::uint32_t> reservations;  // first granules
   };
   [[nodiscard]] const SessionRecord* session(std::uint32_t id) const noexcept;
   [[nodiscard]] std::uint32_t session_count() const noexcept {
@@ -168,10 +178,11 @@ class RegionCore {
     return sessions_;
   }
   [[nodiscard]] const Totals& totals() const noexcept { return totals_; }
-  /// Free, but its pages are not yet given back.
+  /// Not granted, but its pages are not yet given back.
   [[nodiscard]] std::uint64_t dirty_bytes() const noexcept {
     return dirty_.granules() * region::kGranuleBytes;
   }
+  /// Those given, with numbers where they said kPartOfRegion.
   [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
   [[nodiscard]] const RegionView& view() const noexcept { return view_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
@@ -179,6 +190,7 @@ class RegionCore {
   [[nodiscard]] std::uint64_t high_water_granules() const noexcept { return high_water_; }
   [[nodiscard]] ExtentMap& extents() noexcept { return extents_; }
   [[nodiscard]] std::uint64_t uid_granted_bytes(uid_t uid) const noexcept;
+  [[nodiscard]] std::uint64_t uid_reservation_bytes(uid_t uid) const noexcept;
   [[nodiscard]] std::uint32_t orphan_count() const noexcept {
     return static_cast<std::uint32_t>(orphans_.size());
   }
@@ -200,6 +212,13 @@ class RegionCore {
   [[nodiscard]] Expected<void> check_grant(std::uint32_t session, const SessionRecord& record,
                                            const protocol::GrantRequest& request,
                                            std::uint64_t available_bytes);
+  [[nodiscard]] Expected<std::uint32_t> place_spans(std::uint32_t session,
+                                                    const protocol::GrantRequest& request);
+  /// The span is free, or belongs to its reservation again.
+  void release_span(std::uint32_t first);
+  [[nodiscard]] Expected<void> check_reservation(std::uint32_t session, const SessionRecord& record,
+                                                 std::uint64_t granules);
+  void end_reservation(std::uint32_t first);
   void charge(const SpanInfo& info, std::uint32_t granules);
   void refund(const SpanInfo& info, std::uint32_t granules);
   void write_descriptors(const Extent& extent, region::SpanState state);
@@ -216,6 +235,7 @@ class RegionCore {
   /// own word `index` of the ledger (a member wrote it).
   [[nodiscard]] bool is_abandoned(std::uint32_t word, std::uint64_t index) const;
   [[nodiscard]] const NameRecord* find_record(Handle handle) const noexcept;
+  [[nodiscard]] bool is_kept(const NameRecord& record) const noexcept;
   void end_chunks(std::uint64_t first);
   void free_kept_block(const NameRecord& record, std::uint64_t now_ns);
   void drop_pins(std::uint32_t session, std::uint64_t now_ns);
@@ -232,6 +252,14 @@ class RegionCore {
   std::uint32_t next_session_ = region::kFirstSession;
   std::map<std::uint32_t, SessionRecord> sessions_;
   std::unordered_map<uid_t, std::uint64_t> uid_granted_;
+  struct Reservation {
+    std::uint32_t end = 0;
+    std::uint32_t session = 0;
+  };
+  using Reservations = std::map<std::uint32_t, Reservation>;  // by first granule; none overlap
+  [[nodiscard]] Reservations::const_iterator reservation_at(std::uint32_t granule) const noexcept;
+  Reservations reservations_;
+  std::unordered_map<uid_t, std::uint64_t> uid_reserved_;
   std::bitset<region::kHeapLimit> heaps_used_;
   std::map<std::uint32_t, std::uint32_t> heap_sessions_;  // heap -> session
 

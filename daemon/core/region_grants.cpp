@@ -92,13 +92,10 @@ Expected<GrantPlan> RegionCore::plan_grant(std::uint32_t session,
     ++totals_.refusals;
     return allowed.error();
   }
-  const auto first = extents_.allocate(request.granules, request.count, request.align_granules);
+  const auto first = place_spans(session, request);
   if (!first) {
     ++totals_.refusals;
-    return Error(Errc::kRegionFull,
-                 std::to_string(std::uint64_t{request.granules} * request.count) +
-                     " granules wanted, " + std::to_string(extents_.free_granules()) +
-                     " free, longest free run " + std::to_string(extents_.largest_free()));
+    return first.error();
   }
   GrantPlan plan{session,       (*record)->incarnation, *first, request.granules,
                  request.count, request.words,          0,      {}};
@@ -120,10 +117,44 @@ Expected<GrantPlan> RegionCore::plan_grant(std::uint32_t session,
                            std::uint64_t{request.words} * 4});
   }
   plan.ranges.push_back({RegionFile::kData, *first * kGranuleBytes, total * kGranuleBytes});
+  const std::uint64_t dirty_before = dirty_.granules();
   dirty_.remove(*first, static_cast<std::uint32_t>(total));
+  plan.used_granules = dirty_before - dirty_.granules();
   charge(SpanInfo{session, (*record)->peer.uid, 0, 0}, static_cast<std::uint32_t>(total));
   ++(*record)->pending_grants;
   return plan;
+}
+
+Expected<std::uint32_t> RegionCore::place_spans(std::uint32_t session,
+                                                const protocol::GrantRequest& request) {
+  const std::uint64_t total = std::uint64_t{request.granules} * request.count;
+  if (request.at == protocol::kAnywhere) {
+    if (const auto first =
+            extents_.allocate(request.granules, request.count, request.align_granules)) {
+      return *first;
+    }
+    return Error(Errc::kRegionFull, std::to_string(total) + " granules wanted, " +
+                                        std::to_string(extents_.free_granules()) +
+                                        " free, longest free run " +
+                                        std::to_string(extents_.largest_free()));
+  }
+  const auto at = static_cast<std::uint32_t>(request.at);
+  const Extent* const run = request.at < view_.granules() ? extents_.find_reserved(at) : nullptr;
+  if (run == nullptr || reservation_at(at)->second.session != session) {
+    return Error(Errc::kNotOwner,
+                 "no reservation of this session goes on at granule " + std::to_string(request.at));
+  }
+  if (at % request.align_granules != 0) {
+    return Error(Errc::kBadAlignment, std::to_string(at) + " is no multiple of " +
+                                          std::to_string(request.align_granules) + " granules");
+  }
+  if (total > run->granules()) {
+    return Error(Errc::kSizeTooLarge, std::to_string(total) +
+                                          " granules wanted, the reservation has " +
+                                          std::to_string(run->granules()) + " left there");
+  }
+  extents_.cut(at, request.granules, request.count);
+  return at;
 }
 
 Expected<protocol::Granted> RegionCore::finish_grant(const GrantPlan& plan,
@@ -152,7 +183,8 @@ Expected<protocol::Granted> RegionCore::finish_grant(const GrantPlan& plan,
   (*record)->granted_spans += plan.count;
   view_.session(plan.session).granted_spans.store_relaxed((*record)->granted_spans);
   ++totals_.grants;
-  return protocol::Granted{plan.first, plan.granules, plan.count, plan.words, high_water_};
+  return protocol::Granted{plan.first, plan.granules, plan.count,
+                           plan.words, high_water_,   plan.used_granules};
 }
 
 void RegionCore::abandon_grant(const GrantPlan& plan) {
@@ -163,7 +195,7 @@ void RegionCore::abandon_grant(const GrantPlan& plan) {
     if (extent == nullptr) continue;
     refund(extent->info, extent->granules());
     dirty_.add(extent->first(), extent->granules(), 0);
-    extents_.release(extent->first());
+    release_span(extent->first());
   }
 }
 
@@ -220,7 +252,7 @@ void RegionCore::free_span(Extent& extent, std::uint64_t now_ns) {
   unheard_large_.erase(first);
   taken_.erase(first);
   dirty_.add(first, extent.granules(), now_ns);
-  extents_.release(first);
+  release_span(first);
 }
 
 Expected<void> RegionCore::return_span(std::uint32_t session, std::uint64_t first,

@@ -11,6 +11,14 @@ namespace allot::core {
 using detail::OwnWord;
 using region::ChunkWords;
 
+namespace {
+
+constexpr std::uint32_t kept_word(Handle handle) noexcept {
+  return OwnWord::make(OwnWord::kKept, handle.generation()) | OwnWord::kExposed;
+}
+
+}  // namespace
+
 Expected<void> RegionCore::publish(std::uint32_t session, std::string_view name, Handle handle,
                                    std::uint64_t now_unix_ns) {
   auto record = live_session(session);
@@ -41,9 +49,9 @@ Expected<void> RegionCore::publish(std::uint32_t session, std::string_view name,
   if (OwnWord::owner(word) == OwnWord::kKept) return Error(Errc::kPublished);
   if (OwnWord::owner(word) != session) return Error(Errc::kNotOwner);
   if (!OwnWord::is_offered(word)) return Error(Errc::kNotOffered);
-  const std::uint32_t kept = OwnWord::make(OwnWord::kKept, handle.generation()) | OwnWord::kExposed;
   // One try: if the word changed, its owner took the offer back or somebody adopted the block.
-  if (!block.word->compare_exchange_acq_rel(word, kept)) return Error(Errc::kNotOffered);
+  if (!block.word->compare_exchange_acq_rel(word, kept_word(handle)))
+    return Error(Errc::kNotOffered);
 
   std::uint32_t slot = 0;
   while (name_slots_.test(slot)) ++slot;
@@ -116,13 +124,9 @@ void RegionCore::free_kept_block(const NameRecord& record, std::uint64_t now_ns)
   kept_words_.erase(kept_words_.find(record.word));
   const std::uint64_t first = record.word / region::kWordsPerGranule;
   auto& own = view_.word(first, record.word % region::kWordsPerGranule);
-  std::uint32_t word = own.load_acquire();
-  // A member may have overwritten it: then it is not ours to free, and the audit says so.
-  if (OwnWord::owner(word) != OwnWord::kKept ||
-      OwnWord::generation(word) != record.handle.generation()) {
-    return;
-  }
+  if (!is_kept(record)) return;
   end_chunks(first);
+  std::uint32_t word = kept_word(record.handle);
   if (!own.compare_exchange_acq_rel(word, OwnWord::after_free(word, OwnWord::kFreed))) return;
   ++totals_.reclaimed_blocks;
   view_.span_ledger(first).hint.store_release(1);
@@ -144,7 +148,7 @@ Expected<void> RegionCore::clear_chunks(std::uint32_t session, Handle handle) {
   }
   const std::uint64_t first = record->word / region::kWordsPerGranule;
   const auto span = view_.find_span(first, high_water_);
-  if (!span || span->first != first || !view_.carving_of(*span).chunked) {
+  if (!span || span->first != first || !view_.carving_of(*span).chunked || !is_kept(*record)) {
     return Error(Errc::kArenaKind, "not made to be shared");
   }
   for (std::uint32_t i = ChunkWords::kFirst; i < span->word_count; i += ChunkWords::kStride) {
@@ -166,12 +170,24 @@ const RegionCore::NameRecord* RegionCore::find_record(Handle handle) const noexc
   return hidden == hidden_.end() ? nullptr : &*hidden;
 }
 
+// A member may have overwritten its word: then it is not ours any more, and the audit says so.
+bool RegionCore::is_kept(const NameRecord& record) const noexcept {
+  const std::uint32_t word =
+      view_.word(record.word / region::kWordsPerGranule, record.word % region::kWordsPerGranule)
+          .load_acquire();
+  return word == kept_word(record.handle);
+}
+
 // From now on an ordinary large block: nobody has it pinned, so nobody fills its chunks.
 void RegionCore::end_chunks(std::uint64_t first) {
   const auto span = view_.find_span(first, high_water_);
   if (!span || span->first != first || !view_.carving_of(*span).chunked) return;
   view_.span_ledger(first).carve.store_release(region::CarveWord::kLarge);
-  for (std::uint32_t i = 1; i < span->word_count; ++i) view_.word(first, i).store_relaxed(0);
+  const auto clear = [&](std::uint32_t i) { view_.word(first, i).store_relaxed(0); };
+  for (std::uint32_t i = 1; i < std::min(ChunkWords::kFirst, span->word_count); ++i) clear(i);
+  for (std::uint32_t i = ChunkWords::kFirst; i < span->word_count; i += ChunkWords::kStride) {
+    clear(i);
+  }
 }
 
 void RegionCore::drop_pins(std::uint32_t session, std::uint64_t now_ns) {

@@ -51,7 +51,7 @@ std::vector<RegionCore::Ended> RegionCore::recover_step(std::uint64_t budget_wor
     pass_granule_ = extent->end();
     ++scanned;
     // A plan that is not finished has no descriptor and no words yet; its end abandons it.
-    if (extent->is_free() || extent->info.granted_unix_ns == 0) continue;
+    if (!extent->is_span() || extent->info.granted_unix_ns == 0) continue;
     scanned += extent->info.word_count;
     recover_span(*extent, now_ns);
   }
@@ -133,7 +133,9 @@ bool RegionCore::is_abandoned(std::uint32_t word, std::uint64_t index) const {
 void RegionCore::finish_recovery(std::uint32_t id) {
   const SessionRecord& record = sessions_.at(id);
   fold_heaps(record, id);
+  while (!record.reservations.empty()) end_reservation(*record.reservations.begin());
   assert(record.granted_bytes == 0 && record.granted_spans == 0);
+  assert(record.reservation_bytes == 0);
   // Last: from here on the id may be used again (invariant I4).
   view_.session(id).state.store_release(static_cast<std::uint32_t>(SessionState::kAbsent));
   sessions_.erase(id);
@@ -189,7 +191,7 @@ void RegionCore::look_for_freed_large(std::uint64_t now_ns) {
     }
     const std::uint32_t first = extent->first();
     next_large_ = extent->end();
-    if (extent->is_free() || extent->info.session == 0 || extent->info.granted_unix_ns == 0) {
+    if (!extent->is_span() || extent->info.session == 0 || extent->info.granted_unix_ns == 0) {
       continue;
     }
     // Relaxed: take_large_block() looks again, in order.

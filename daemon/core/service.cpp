@@ -125,6 +125,14 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
   if (const auto* request = std::get_if<p::ReturnSpan>(&message.body)) {
     return done(region->return_span(session, request->first, now.monotonic_ns));
   }
+  if (const auto* request = std::get_if<p::Reserve>(&message.body)) {
+    auto reserved = region->reserve(session, *request);
+    if (!reserved) return reserved.error();
+    return p::Body(*reserved);
+  }
+  if (const auto* request = std::get_if<p::Unreserve>(&message.body)) {
+    return done(region->unreserve(session, request->first));
+  }
   if (const auto* request = std::get_if<p::FreedElsewhere>(&message.body)) {
     region->note_freed(request->first, now.monotonic_ns);
     return p::Body(p::Done{});

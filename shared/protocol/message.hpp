@@ -11,6 +11,8 @@
 // | ChallengeAnswer  | client | Welcome                                          |
 // | GrantRequest     | client | Granted                                          |
 // | ReturnSpan       | client | Done                                             |
+// | Reserve          | client | Reserved                                         |
+// | Unreserve        | client | Done                                             |
 // | AttachHeap       | client | HeapAttached                                     |
 // | Publish, Unpublish, Unpin, ClearChunks | client | Done                       |
 // | Find             | client | Found                                            |
@@ -36,7 +38,7 @@
 namespace allot::protocol {
 
 inline constexpr std::uint32_t kMessageMagic = 0x4D544C41;  // "ALTM"
-inline constexpr std::uint16_t kProtocolVersion = 1;
+inline constexpr std::uint16_t kProtocolVersion = 2;
 inline constexpr std::size_t kMessageBytes = 128;
 
 enum class Kind : std::uint16_t {
@@ -52,7 +54,9 @@ enum class Kind : std::uint16_t {
   kWatch = 10,
   kFreedElsewhere = 11,
   kBye = 12,
-  kClearChunks = 13,
+  kReserve = 13,
+  kUnreserve = 14,
+  kClearChunks = 15,
   kWelcome = 65,
   kChallenge = 66,
   kGranted = 67,
@@ -61,6 +65,7 @@ enum class Kind : std::uint16_t {
   kDone = 70,
   kPeerGone = 71,
   kFailure = 72,
+  kReserved = 73,
 };
 
 struct Header {
@@ -86,16 +91,31 @@ struct ChallengeAnswer {
   std::uint64_t nonce = 0;
 };
 // `count` spans of `granules` each, side by side, each with `words` committed own words, the first
-// aligned to align_granules.
+// aligned to align_granules. `at`: kAnywhere, or where the first begins: the beginning of a run of
+// granules of a reservation of the sender that are not granted.
+inline constexpr std::uint64_t kAnywhere = ~std::uint64_t{0};
 struct GrantRequest {
   static constexpr Kind kKind = Kind::kGrantRequest;
   std::uint32_t granules = 0;
   std::uint32_t count = 0;
   std::uint32_t words = 0;
   std::uint32_t align_granules = 0;
+  std::uint64_t at = kAnywhere;
 };
 struct ReturnSpan {
   static constexpr Kind kKind = Kind::kReturnSpan;
+  std::uint64_t first = 0;
+};
+// Address space for the sender alone: `granules`, or half as many as often as it takes, but at least
+// `minimum`.
+struct Reserve {
+  static constexpr Kind kKind = Kind::kReserve;
+  std::uint64_t granules = 0;
+  std::uint64_t minimum = 0;
+};
+// Ends the reservation that begins at `first`; what was granted in it stays granted.
+struct Unreserve {
+  static constexpr Kind kKind = Kind::kUnreserve;
   std::uint64_t first = 0;
 };
 struct AttachHeap {
@@ -156,6 +176,12 @@ struct Granted {
   std::uint32_t count = 0;
   std::uint64_t words = 0;
   std::uint64_t high_water_granules = 0;
+  std::uint64_t used_granules = 0;  // that may hold what was written there before; the others are 0
+};
+struct Reserved {
+  static constexpr Kind kKind = Kind::kReserved;
+  std::uint64_t first = 0;
+  std::uint64_t granules = 0;
 };
 struct HeapAttached {
   static constexpr Kind kKind = Kind::kHeapAttached;
@@ -180,9 +206,10 @@ struct Failure {
   std::array<char, 96> detail{};
 };
 
-using Body = std::variant<Hello, ChallengeAnswer, GrantRequest, ReturnSpan, AttachHeap, Publish,
-                          Unpublish, Find, Unpin, Watch, FreedElsewhere, Bye, ClearChunks, Welcome,
-                          Challenge, Granted, HeapAttached, Found, Done, PeerGone, Failure>;
+using Body =
+    std::variant<Hello, ChallengeAnswer, GrantRequest, ReturnSpan, AttachHeap, Publish, Unpublish,
+                 Find, Unpin, Watch, FreedElsewhere, Bye, Reserve, Unreserve, ClearChunks, Welcome,
+                 Challenge, Granted, HeapAttached, Found, Done, PeerGone, Failure, Reserved>;
 
 struct Message {
   std::uint64_t request = 0;

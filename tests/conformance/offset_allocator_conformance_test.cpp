@@ -5,6 +5,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -34,6 +35,11 @@ static_assert(
     !kHoldsOffsetPointers<std::unordered_map<int, int, std::hash<int>, std::equal_to<>,
                                              OffsetAllocator<std::pair<const int, int>>>>);
 static_assert(!kHoldsOffsetPointers<std::forward_list<int, OffsetAllocator<int>>>);
+static_assert(!kHoldsOffsetPointers<std::vector<int>>);
+static_assert(!kHoldsOffsetPointers<std::vector<bool, OffsetAllocator<bool>>>);
+static_assert(!kHoldsOffsetPointers<std::vector<int*, OffsetAllocator<int*>>>);
+static_assert(!kHoldsOffsetPointers<std::vector<std::string, OffsetAllocator<std::string>>>);
+static_assert(kHoldsOffsetPointers<std::vector<Text, OffsetAllocator<Text>>>);
 static_assert(sizeof(OffsetAllocator<int>) == 8);
 
 class OffsetContainers : public test::Conformance {};
@@ -84,6 +90,7 @@ TEST_P(OffsetContainers, AllocateOnlyWhileTheArenaIsLent) {
   numbers->push_back(1);
   EXPECT_THROW(numbers->reserve(std::size_t{1} << 20), std::bad_alloc) << "no room";
   EXPECT_THROW(numbers->reserve(std::size_t{1} << 62), std::exception);
+  std::thread([&] { EXPECT_THROW(numbers->reserve(100), std::bad_alloc); }).join();
   lent.reset();
   EXPECT_THROW(numbers->reserve(1000), std::bad_alloc) << "not lent";
   ASSERT_EQ(numbers->size(), 1U);

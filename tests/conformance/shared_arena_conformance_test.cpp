@@ -177,6 +177,28 @@ TEST_P(SharedArenas, ClearIsRefusedWhileOthersHoldIt) {
   EXPECT_TRUE(mine.unpublish("a").has_value());
 }
 
+TEST_P(SharedArenas, AFailedPushChangesNothing) {
+  SharedArena arena = make("a", Chunked{32 * kKiB, 16 * kKiB});
+  SharedArena other = SharedArena::attach(add_session(), "a").value();
+  ASSERT_NE(arena.push(10'000), nullptr);
+  ASSERT_NE(other.push(16), nullptr);
+  EXPECT_EQ(arena.push(8000), nullptr);
+  EXPECT_EQ(SharedArena::last_error(), Errc::kArenaFull);
+  EXPECT_EQ(arena.usage().open_chunks, 2U);
+  EXPECT_NE(arena.push(6000), nullptr) << "it had room for that";
+  EXPECT_TRUE(arena.unpublish("a").has_value());
+}
+
+TEST_P(SharedArenas, ComeAndGoWithoutEndInTheSameMemory) {
+  open({.commit_limit_bytes = std::uint64_t{64} << 20, .session_quota_bytes = 64 << 20});
+  for (int i = 0; i < 100; ++i) {
+    auto arena = SharedArena::create(session(), "a", Chunked{8 << 20, 64 * kKiB});
+    ASSERT_TRUE(arena.has_value()) << i << ": " << arena.error().message();
+    ASSERT_NE(arena->push(1000), nullptr);
+    ASSERT_TRUE(arena->unpublish("a").has_value());
+  }
+}
+
 TEST_P(SharedArenas, AReaderMayNotPush) {
   SharedArena mine = make("a", {});
   SharedArena reader = SharedArena::attach(add_session(), "a", ShareAccess::kReadOnly).value();
@@ -300,6 +322,18 @@ TEST_P(SharedVlArrays, OneAppenderAtATimeKeepsTheOrder) {
   ASSERT_EQ(first.size(), 100U);
   for (std::uint64_t i = 0; i < 100; ++i) EXPECT_EQ(first[i], static_cast<int>(i));
   EXPECT_TRUE(first.unpublish("v").has_value());
+}
+
+TEST_P(SharedVlArrays, InOrderMeansBehindTheLastWhateverCameBefore) {
+  auto array = SharedVlArray<int>::create(session(), "v", 40, 10).value();
+  ASSERT_NE(array.push_back_shared(1), nullptr);
+  array.close_chunk();
+  ASSERT_NE(array.push_back_shared(2), nullptr) << "in the next chunk";
+  ASSERT_NE(array.push_back(3), nullptr);
+  ASSERT_EQ(array.size(), 2U);
+  EXPECT_EQ(array[0], 1);
+  EXPECT_EQ(array[1], 3);
+  EXPECT_TRUE(array.unpublish("v").has_value());
 }
 
 TEST_P(SharedVlArrays, ManyAppendAndEachKeepsItsOrder) {

@@ -14,6 +14,7 @@ GRANTS = "daemon/core/region_grants.cpp"
 DIRTY = "daemon/core/dirty_ranges.cpp"
 NAMES = "daemon/core/region_names.cpp"
 RECOVERY = "daemon/core/region_recovery.cpp"
+RESERVATIONS = "daemon/core/region_reservations.cpp"
 EXTENTS = "daemon/core/extents.cpp"
 SERVICE = "daemon/core/service.cpp"
 MESSAGE = "shared/protocol/message.cpp"
@@ -24,15 +25,22 @@ CHUNK = "shared/region/chunk_words.cpp"
 # name, file, what stands there (once, spaces do not matter), what is planted
 FAULTS = [
     # extents
-    ("coalesce_left_only", EXTENTS, "right != nullptr && right->free_", "false && right->free_"),
-    ("coalesce_right_only", EXTENTS, "left != nullptr && left->free_", "false && left->free_"),
+    ("coalesce_left_only", EXTENTS, "right != nullptr && right->state_ == state", "false && right->state_ == state"),
+    ("coalesce_right_only", EXTENTS, "left != nullptr && left->state_ == state", "false && left->state_ == state"),
     ("exact_fit_missed", EXTENTS, "by_size_.lower_bound(total, BySize())",
      "by_size_.upper_bound(total, BySize())"),
     ("alignment_ignored", EXTENTS,
      "(it->first() + align_granules - 1) / align_granules * align_granules",
      "it->first() + 0 * align_granules"),
-    ("rest_behind_lost", EXTENTS, "if (first + total < end) insert_after_cut",
-     "if (false) insert_after_cut"),
+    ("rest_behind_lost", EXTENTS,
+     "if (first + total < end) insert_after_cut(first + total, end - first - total, State::kFree);",
+     ""),
+    ("reserved_rest_lost", EXTENTS,
+     "if (first + total < end) insert_after_cut(first + total, end - first - total, "
+     "State::kReserved);", ""),
+    ("reserved_joined_with_anothers", EXTENTS, "right->state_ == state && right->end() <= end",
+     "right->state_ == state"),
+    ("reserved_taken_for_a_span", EXTENTS, "!it->is_span()", "it->is_free()"),
     ("free_count_not_raised", EXTENTS, "free_granules_ += extent->granules();", ""),
     # sessions, grants, returns
     ("detach_forgotten", CORE, "found->second.state = SessionState::kDetached;", ""),
@@ -81,8 +89,29 @@ FAULTS = [
      "if (extents_.at_or_after(pass_granule_) != nullptr) return {};", ""),
     ("plans_not_waited_for", RECOVERY,
      "if (record.pending_grants > 0 || record.pending_heaps > 0) return {};", "(void)record;"),
-    ("plans_taken_for_spans", RECOVERY, "extent->is_free() || extent->info.granted_unix_ns == 0",
-     "extent->is_free()"),
+    ("plans_taken_for_spans", RECOVERY, "!extent->is_span() || extent->info.granted_unix_ns == 0",
+     "!extent->is_span()"),
+    ("reservations_outlive_their_session", RECOVERY,
+     "while (!record.reservations.empty()) end_reservation(*record.reservations.begin());", ""),
+    # reservations
+    ("anybodys_reservation_grows", GRANTS,
+     "run == nullptr || reservation_at(at)->second.session != session", "run == nullptr"),
+    ("growth_beyond_the_reservation", GRANTS, "if (total > run->granules())", "if (false)"),
+    ("growth_anywhere", GRANTS, "if (request.at == protocol::kAnywhere) {", "if (true) {"),
+    ("used_memory_called_fresh", GRANTS, "plan.used_granules = dirty_before - dirty_.granules();",
+     "(void)dirty_before;"),
+    ("shrunk_span_is_free_for_all", RESERVATIONS,
+     "if (reservation == reservations_.end()) {", "if (true) {"),
+    ("anybody_ends_a_reservation", RESERVATIONS,
+     "!(*record)->reservations.contains(static_cast<std::uint32_t>(first))",
+     "!reservations_.contains(static_cast<std::uint32_t>(first))"),
+    ("uid_not_refunded_for_a_reservation", RESERVATIONS, "of_uid -= bytes;", "(void)bytes;"),
+    ("reserve_limit_off_by_one", RESERVATIONS, "used <= limit && wanted <= limit - used",
+     "used <= limit && wanted < limit - used"),
+    ("never_halved", RESERVATIONS, "while (!allowed && granules > request.minimum) {",
+     "while (false) {"),
+    ("minimum_ignored", RESERVATIONS, "granules = std::max(granules / 2, request.minimum);",
+     "granules = granules / 2;"),
     ("orphan_still_counted", RECOVERY, "--holder.granted_spans;", ""),
     ("orphan_keeps_its_session", RECOVERY, "extent.info.session = 0;", ""),
     ("orphan_not_listed", RECOVERY, "orphans_.insert(first);", ""),

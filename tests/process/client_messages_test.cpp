@@ -138,6 +138,38 @@ TEST(ClientMessages, LargeGrantOfAClosedConnectionIsGivenUp) {
   EXPECT_LT(committed_bytes(session.data), kGranules / 2 * region::kGranuleBytes);
 }
 
+TEST(ClientMessages, BadRequestsForReservationsCostNobodyAnything) {
+  const DaemonProcess daemon(ALLOT_ALLOTD_PATH);
+  RawSession owner(daemon.client_socket());
+  RawSession stranger(daemon.client_socket());
+  const auto reserved = owner.client.request(protocol::Reserve{64, 64}).as<protocol::Reserved>();
+  const auto refusal = [](RawSession& session, const protocol::Body& body) {
+    return session.client.request(body).errc();
+  };
+  const auto grow = [](std::uint64_t at, std::uint32_t granules) {
+    return protocol::GrantRequest{granules, 1, 256, 1, at};
+  };
+  constexpr std::uint64_t kMany = ~std::uint64_t{0} - 1;
+  EXPECT_EQ(refusal(stranger, grow(reserved.first, 1)), Errc::kNotOwner);
+  EXPECT_EQ(refusal(stranger, protocol::Unreserve{reserved.first}), Errc::kNotOwner);
+  EXPECT_EQ(refusal(owner, grow(reserved.first + 1, 1)), Errc::kNotOwner);
+  EXPECT_EQ(refusal(owner, grow(kMany, 1)), Errc::kNotOwner);
+  EXPECT_EQ(refusal(owner, grow(reserved.first, 65)), Errc::kSizeTooLarge);
+  EXPECT_EQ(refusal(owner, grow(reserved.first, 0)), Errc::kSizeZero);
+  EXPECT_EQ(refusal(owner, protocol::Reserve{0, 0}), Errc::kSizeZero);
+  EXPECT_EQ(refusal(owner, protocol::Reserve{1, 2}), Errc::kBadArgument);
+  EXPECT_EQ(refusal(owner, protocol::Reserve{kMany, kMany}), Errc::kSizeTooLarge);
+  EXPECT_EQ(refusal(owner, protocol::Reserve{1 << 20, 1 << 20}), Errc::kReserveLimit);
+  EXPECT_EQ(refusal(owner, protocol::Unreserve{reserved.first + 1}), Errc::kNotOwner);
+  EXPECT_EQ(refusal(owner, protocol::Unreserve{kMany}), Errc::kNotOwner);
+  // Both go on.
+  EXPECT_EQ(owner.client.request(grow(reserved.first, 64)).as<protocol::Granted>().first,
+            reserved.first);
+  EXPECT_NE(stranger.grant(1).as<protocol::Granted>().first, reserved.first);
+  owner.client.request(protocol::Unreserve{reserved.first}).as<protocol::Done>();
+  EXPECT_EQ(refusal(owner, protocol::Unreserve{reserved.first}), Errc::kNotOwner) << "stale";
+}
+
 // A message that decode() refuses, each for its own reason.
 struct BadBytes {
   const char* name;

@@ -12,7 +12,7 @@ std::vector<ArenaCase> all_arena_cases() {
          {ArenaGround::kBuffer, ArenaGround::kPages, ArenaGround::kRegion, ArenaGround::kParent}) {
       const bool is_virtual = kind == ArenaKind::kVirtual || kind == ArenaKind::kChainedVirtual;
       if (ground == ArenaGround::kBuffer && kind != ArenaKind::kFixed) continue;
-      if (is_virtual && ground != ArenaGround::kPages) continue;
+      if (is_virtual && ground == ArenaGround::kParent) continue;
       for (const ArenaChecks checks : {ArenaChecks::kOff, ArenaChecks::kOn}) {
         cases.push_back({kind, ground, checks, false});
       }

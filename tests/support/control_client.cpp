@@ -103,6 +103,7 @@ RegionStats stats_of_region(const std::filesystem::path& control_socket, std::st
   out.data_bytes = number(found.at("committed").as_object(), "data_bytes");
   out.recoveries = number(found, "recoveries");
   out.grants = number(found, "grants");
+  out.reservation_bytes = number(found, "reservation_bytes");
   return out;
 }
 

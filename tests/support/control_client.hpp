@@ -41,6 +41,7 @@ struct RegionStats {
   std::uint64_t data_bytes = 0;  // committed in the data file
   std::uint64_t recoveries = 0;
   std::uint64_t grants = 0;
+  std::uint64_t reservation_bytes = 0;
 };
 [[nodiscard]] RegionStats stats_of_region(const std::filesystem::path& control_socket,
                                           std::string_view region = "default");

@@ -31,6 +31,7 @@ std::uint32_t freed_word(std::uint32_t word) {
 
 CoreOracle::CoreOracle(std::uint32_t granules, const core::Limits& limits)
     : limits_(limits),
+      set_aside_(granules, false),
       used_(granules, false),
       dirty_since_(granules, kClean),
       words_(std::size_t{granules} * region::kWordsPerGranule),
@@ -52,11 +53,9 @@ bool CoreOracle::is_large(std::uint32_t first) const { return carves_[first] == 
 
 bool CoreOracle::has_free_run(std::uint64_t granules, std::uint32_t align) const {
   for (std::size_t first = 0; first + granules <= used_.size(); first += align) {
-    const auto begin = used_.begin() + static_cast<std::ptrdiff_t>(first);
-    if (std::none_of(begin, begin + static_cast<std::ptrdiff_t>(granules),
-                     [](bool used) { return used; })) {
-      return true;
-    }
+    std::size_t length = 0;
+    while (length < granules && !used_[first + length] && !set_aside_[first + length]) ++length;
+    if (length == granules) return true;
   }
   return false;
 }
@@ -85,20 +84,96 @@ std::set<Errc> CoreOracle::grant_obstacles(std::uint32_t session,
   limit(of_session, limits_.session_quota_bytes, Errc::kSessionQuota);
   limit(of_uid, limits_.uid_quota_bytes, Errc::kUidQuota);
   limit(of_all, limits_.commit_limit_bytes, Errc::kCommitLimit);
-  if (!has_free_run(granules, request.align_granules)) obstacles.insert(Errc::kRegionFull);
+  if (request.at != protocol::kAnywhere) {
+    add_run_obstacles(session, request, obstacles);
+  } else if (!has_free_run(granules, request.align_granules)) {
+    obstacles.insert(Errc::kRegionFull);
+  }
   return obstacles;
 }
 
+// Of a grant that must lie at a certain granule.
+void CoreOracle::add_run_obstacles(std::uint32_t session, const protocol::GrantRequest& request,
+                                   std::set<Errc>& obstacles) const {
+  for (const auto& [first, one] : reservations_) {
+    if (one.session != session || request.at < first || request.at >= first + one.granules)
+      continue;
+    const std::uint64_t at = request.at;
+    if (used_[at] || (at > first && !used_[at - 1])) break;
+    std::uint64_t run = 0;
+    while (at + run < first + one.granules && !used_[at + run]) ++run;
+    if (std::uint64_t{request.granules} * request.count > run) {
+      obstacles.insert(Errc::kSizeTooLarge);
+    }
+    if (at % request.align_granules != 0) obstacles.insert(Errc::kBadAlignment);
+    return;
+  }
+  obstacles.insert(Errc::kNotOwner);
+}
+
+std::uint64_t CoreOracle::reservable(std::uint32_t session, const protocol::Reserve& request,
+                                     std::set<Errc>& obstacles) const {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end() || found->second.state != SessionState::kLive) {
+    obstacles = {Errc::kUnknownSession};
+    return 0;
+  }
+  if (request.granules == 0 || request.minimum == 0) obstacles.insert(Errc::kSizeZero);
+  if (request.minimum > request.granules) obstacles.insert(Errc::kBadArgument);
+  if (request.minimum > used_.size()) obstacles.insert(Errc::kSizeTooLarge);
+  if (!obstacles.empty()) return 0;
+  std::uint64_t of_session = 0;
+  std::uint64_t of_uid = 0;
+  std::uint64_t of_all = 0;
+  for (const auto& [first, one] : reservations_) {
+    if (one.session == session) of_session += one.granules;
+    if (one.uid == found->second.uid) of_uid += one.granules;
+    of_all += one.granules;
+  }
+  for (std::uint64_t granules = std::min<std::uint64_t>(request.granules, used_.size());;
+       granules = std::max(granules / 2, request.minimum)) {
+    obstacles.clear();
+    const auto limit = [&](std::uint64_t used, std::uint64_t bytes) {
+      if ((used + granules) * kGranuleBytes > bytes) obstacles.insert(Errc::kReserveLimit);
+    };
+    limit(of_session, limits_.session_reserve_bytes);
+    limit(of_uid, limits_.uid_reserve_bytes);
+    limit(of_all, limits_.reserve_limit_bytes);
+    if (!has_free_run(granules, 1)) obstacles.insert(Errc::kRegionFull);
+    if (obstacles.empty()) return granules;
+    if (granules == request.minimum) return 0;
+  }
+}
+
+void CoreOracle::reserve(std::uint32_t session, const protocol::Reserved& reserved) {
+  const auto first = static_cast<std::uint32_t>(reserved.first);
+  const auto granules = static_cast<std::uint32_t>(reserved.granules);
+  reservations_[first] = {granules, session, sessions_.at(session).uid};
+  for (std::uint32_t granule = first; granule < first + granules; ++granule) {
+    EXPECT_FALSE(used_.at(granule) || set_aside_.at(granule)) << granule << " was somebody's";
+    set_aside_[granule] = true;
+  }
+}
+
+void CoreOracle::unreserve(std::uint32_t first) {
+  const auto begin = set_aside_.begin() + static_cast<std::ptrdiff_t>(first);
+  std::fill_n(begin, reservations_.at(first).granules, false);
+  reservations_.erase(first);
+}
+
 void CoreOracle::plan(const core::GrantPlan& plan) {
+  std::uint64_t dirty = 0;
   for (std::uint32_t i = 0; i < plan.count; ++i) {
     const std::uint32_t first = plan.first + i * plan.granules;
     spans_[first] = {plan.granules, plan.words, plan.session, sessions_.at(plan.session).uid, true};
     for (std::uint32_t granule = first; granule < first + plan.granules; ++granule) {
       EXPECT_FALSE(used_.at(granule)) << "granule " << granule << " was handed out twice";
       used_[granule] = true;
+      if (dirty_since_[granule] != kClean) ++dirty;
       dirty_since_[granule] = kClean;
     }
   }
+  EXPECT_EQ(plan.used_granules, dirty) << "a span's data is zero or it is not";
 }
 
 void CoreOracle::finish(const core::GrantPlan& plan, bool visible) {
@@ -312,6 +387,10 @@ void CoreOracle::after_recovery(core::RegionCore& core, const std::vector<std::u
     EXPECT_FALSE(names_session(session)) << "something still names " << session;
     sessions_.erase(session);
     std::erase_if(heaps_, [session](const auto& entry) { return entry.second == session; });
+    for (auto it = reservations_.begin(); it != reservations_.end();) {
+      const auto [first, reservation] = *it++;
+      if (reservation.session == session) unreserve(first);
+    }
   }
 }
 

@@ -43,6 +43,11 @@ class CoreOracle {
     uid_t uid = 0;
     bool pending = false;  // planned, not visible
   };
+  struct Reservation {
+    std::uint32_t granules = 0;
+    std::uint32_t session = 0;
+    uid_t uid = 0;
+  };
   struct Name {
     Handle handle;
     BlockKey block;
@@ -66,6 +71,16 @@ class CoreOracle {
   [[nodiscard]] std::set<Errc> grant_obstacles(std::uint32_t session,
                                                const protocol::GrantRequest& request) const;
   void plan(const core::GrantPlan& plan);
+  [[nodiscard]] const std::map<std::uint32_t, Reservation>& reservations() const {
+    return reservations_;
+  }
+  /// How much must be reserved; `obstacles`: why nothing may be, if that is 0.
+  [[nodiscard]] std::uint64_t reservable(std::uint32_t session, const protocol::Reserve& request,
+                                         std::set<Errc>& obstacles) const;
+  void reserve(std::uint32_t session, const protocol::Reserved& reserved);
+  void unreserve(std::uint32_t first);
+  /// True in a reservation, granted from or not.
+  [[nodiscard]] bool is_set_aside(std::uint32_t granule) const { return set_aside_[granule]; }
   void finish(const core::GrantPlan& plan, bool visible);
   void free_span(std::uint32_t first, std::uint64_t since_ns);
   /// The daemon hears that a block of the span was freed.
@@ -100,6 +115,8 @@ class CoreOracle {
   }
   [[nodiscard]] bool is_draining(std::uint32_t session) const;
   [[nodiscard]] bool has_free_run(std::uint64_t granules, std::uint32_t align) const;
+  void add_run_obstacles(std::uint32_t session, const protocol::GrantRequest& request,
+                         std::set<Errc>& obstacles) const;
   [[nodiscard]] bool is_large(std::uint32_t first) const;
   void free_kept(const Name& name, std::uint64_t now_ns);
   void drop_pins(std::uint32_t session, std::uint64_t now_ns);
@@ -108,6 +125,7 @@ class CoreOracle {
   void accept_recovered_spans(core::RegionCore& core, std::uint64_t now_ns);
 
   void compare_spans(core::RegionCore& core) const;
+  void compare_reservations(core::RegionCore& core) const;
   void compare_words(const core::RegionCore& core) const;
   void compare_space(std::uint32_t first, const Span& span) const;
   void compare_sums(const core::RegionCore& core) const;
@@ -118,6 +136,8 @@ class CoreOracle {
 
   core::Limits limits_;
   std::map<std::uint32_t, Span> spans_;
+  std::map<std::uint32_t, Reservation> reservations_;
+  std::vector<bool> set_aside_;             // granules
   std::vector<bool> used_;                  // granules
   std::vector<std::uint64_t> dirty_since_;  // granules; kClean: nothing to punch
   std::vector<std::uint32_t> words_;

@@ -27,6 +27,7 @@ bool is_live(std::uint32_t word) {
 
 void CoreOracle::compare(core::RegionCore& core) const {
   compare_spans(core);
+  compare_reservations(core);
   compare_words(core);
   compare_sums(core);
   compare_names(core);
@@ -36,8 +37,10 @@ void CoreOracle::compare(core::RegionCore& core) const {
 void CoreOracle::compare_spans(core::RegionCore& core) const {
   const core::ExtentMap& extents = core.extents();
   EXPECT_TRUE(extents.is_consistent());
-  EXPECT_EQ(extents.free_granules(),
-            static_cast<std::uint32_t>(std::count(used_.begin(), used_.end(), false)));
+  std::uint32_t free_granules = 0;
+  for (std::size_t i = 0; i < used_.size(); ++i)
+    free_granules += used_[i] || set_aside_[i] ? 0U : 1U;
+  EXPECT_EQ(extents.free_granules(), free_granules);
   std::vector<std::uint64_t> descriptors(used_.size());
   for (const auto& [first, span] : spans_) {
     const core::Extent* const extent = core.extents().find(first);
@@ -60,6 +63,40 @@ void CoreOracle::compare_spans(core::RegionCore& core) const {
     ASSERT_EQ(core.view().descriptor(granule).load_acquire(), descriptors[granule]) << granule;
   }
   EXPECT_EQ(core.view().header().high_water_granules.load_acquire(), core.high_water_granules());
+}
+
+void CoreOracle::compare_reservations(core::RegionCore& core) const {
+  std::map<std::uint32_t, std::uint64_t> bytes_of_session;
+  std::map<uid_t, std::uint64_t> bytes_of_uid;
+  std::uint64_t bytes = 0;
+  std::uint32_t reserved_granules = 0;
+  for (const auto& [first, one] : reservations_) {
+    const std::uint32_t end = first + one.granules;
+    for (std::uint32_t at = first; at < end;) {
+      const std::uint32_t run = at;
+      while (at < end && !used_[at]) ++at;
+      reserved_granules += at - run;
+      if (at == run) {
+        ++at;
+        continue;
+      }
+      const core::Extent* const extent = core.extents().find_reserved(run);
+      ASSERT_NE(extent, nullptr) << "granule " << run << " is not reserved";
+      EXPECT_EQ(extent->granules(), at - run) << run;
+    }
+    bytes_of_session[one.session] += one.granules * kGranuleBytes;
+    bytes_of_uid[one.uid] += one.granules * kGranuleBytes;
+    bytes += one.granules * kGranuleBytes;
+    EXPECT_TRUE(sessions_.contains(one.session)) << "I4: reservation at " << first;
+  }
+  EXPECT_EQ(core.extents().reserved_granules(), reserved_granules);
+  EXPECT_EQ(core.totals().reservation_bytes, bytes);
+  for (const uid_t uid : {1000U, 1001U, 1002U}) {
+    EXPECT_EQ(core.uid_reservation_bytes(uid), bytes_of_uid[uid]) << "uid " << uid;
+  }
+  for (const auto& [id, record] : core.sessions()) {
+    EXPECT_EQ(record.reservation_bytes, bytes_of_session[id]) << "session " << id;
+  }
 }
 
 void CoreOracle::compare_words(const core::RegionCore& core) const {

@@ -23,6 +23,9 @@ core::Limits random_limits(Random& random) {
   limits.session_quota_bytes = random.between(8, 64) * kGranuleBytes;
   limits.uid_quota_bytes = random.between(12, 96) * kGranuleBytes;
   limits.commit_limit_bytes = random.between(24, 128) * kGranuleBytes;
+  limits.session_reserve_bytes = random.between(4, 40) * kGranuleBytes;
+  limits.uid_reserve_bytes = random.between(8, 64) * kGranuleBytes;
+  limits.reserve_limit_bytes = random.between(8, 80) * kGranuleBytes;
   limits.max_sessions = random.between(3, 10);
   limits.max_sessions_per_uid = random.between(2, 10);
   limits.max_heaps = random.between(2, 8);
@@ -139,8 +142,9 @@ void CoreSimulation::kill(Client& client) {
 // A message that a client sent before it died is read when it may be draining already.
 void CoreSimulation::read_last_words(Client& client) {
   count("last words");
-  switch (random_.below(4U)) {
+  switch (random_.below(5U)) {
     case 0: return ask_for_spans(client);
+    case 3: return use_reservations(client);
     case 1: return give_back(client);
     case 2: return attach_heap(client);
     default: return use_names(client);
@@ -209,6 +213,11 @@ void CoreSimulation::recover() {
       EXPECT_TRUE(gone.session != key.id || watchers_[key.id].contains(one.to));
     }
     watchers_.erase(key.id);
+    const auto& reservations = oracle_.reservations();
+    if (std::any_of(reservations.begin(), reservations.end(),
+                    [&](const auto& one) { return one.second.session == key.id; })) {
+      count("session ended with a reservation");
+    }
     count("session ended");
   }
   EXPECT_EQ(sends.size(), told) << "PeerGone";
@@ -263,6 +272,7 @@ void CoreSimulation::drain() {
   EXPECT_TRUE(oracle_.spans().empty());
   EXPECT_EQ(core_->totals().granted_bytes, 0U);
   EXPECT_EQ(core_->dirty_bytes(), 0U);
+  EXPECT_EQ(core_->totals().reservation_bytes, 0U);
   EXPECT_EQ(core_->session_count(), 0U);
   EXPECT_EQ(core_->orphan_count(), 0U);
   EXPECT_EQ(core_->extents().extent_count(), 1U);

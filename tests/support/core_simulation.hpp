@@ -78,6 +78,9 @@ class CoreSimulation {
   void start_operation(Client& client);
   void start_block_operation(Client& client);
   void ask_for_spans(Client& client);
+  void use_reservations(Client& client);
+  void reserve(Client& client);
+  void unreserve(Client& client);
   void attach_heap(Client& client);
   void give_back(Client& client);
   void carve(Client& client);

@@ -63,6 +63,7 @@ void CoreSimulation::start_operation(Client& client) {
   if (!client.connected) return;
   if (chance < 84) return ask_for_spans(client);
   if (chance < 87) return give_back(client);
+  if (chance < 89) return use_reservations(client);
   if (chance < 96) return use_names(client);
   if (chance < 98) return attach_heap(client);
   if (chance < 99) return watch(client);
@@ -84,12 +85,61 @@ void CoreSimulation::ask_for_spans(Client& client) {
   request.count = random_.percent(75) ? 1 : random_.between(1, 4);
   request.align_granules = random_.percent(80) ? 1 : 1U << random_.below(4U);
   request.words = 256 * random_.between(1, 6);
+  if (!oracle_.reservations().empty() && random_.percent(50)) {
+    // Mostly where a reservation goes on, of its own or not; sometimes anywhere in it or behind it.
+    const auto reservation = pick(oracle_.reservations());
+    const std::uint32_t end = reservation->first + reservation->second.granules;
+    request.at = reservation->first;
+    for (auto span = oracle_.spans().find(reservation->first);
+         span != oracle_.spans().end() && request.at == span->first && request.at < end; ++span) {
+      request.at += span->second.granules;
+    }
+    if (random_.percent(10)) request.at = reservation->first + random_.below(end + 2U);
+  }
+  const bool grows = request.at != p::kAnywhere;
   const auto obstacles = oracle_.grant_obstacles(client.session, request);
   core::Outcome outcome = send(client, request);
-  expect_answer(outcome, obstacles, "grant");
+  expect_answer(outcome, obstacles, grows ? "grow" : "grant");
   if (!outcome.commit) return;
   oracle_.plan(*outcome.commit->grant);
   pending_.push_back({std::move(*outcome.commit), &client});
+}
+
+void CoreSimulation::use_reservations(Client& client) {
+  if (random_.percent(60)) return reserve(client);
+  unreserve(client);
+}
+
+void CoreSimulation::reserve(Client& client) {
+  p::Reserve request{random_.between(1, 40), 1};
+  if (random_.percent(50)) request.minimum = random_.between(1, 40);
+  if (random_.percent(5)) request.granules = random_.percent(50) ? 0 : ~std::uint64_t{0};
+  if (random_.percent(5)) request.minimum = random_.percent(50) ? 0 : ~std::uint64_t{0};
+  std::set<Errc> obstacles;
+  const std::uint64_t granules = oracle_.reservable(client.session, request, obstacles);
+  const core::Outcome outcome = send(client, request);
+  expect_answer(outcome, obstacles, "reserve");
+  if (errc_of(outcome) != Errc::kOk || granules == 0) return;
+  const auto& reserved = std::get<p::Reserved>(outcome.sends.front().message.body);
+  EXPECT_EQ(reserved.granules, granules);
+  oracle_.reserve(client.session, reserved);
+}
+
+void CoreSimulation::unreserve(Client& client) {
+  if (oracle_.reservations().empty()) return;
+  const auto reservation = pick(oracle_.reservations());
+  p::Unreserve request{reservation->first};
+  if (random_.percent(10)) request.first += random_.between(1, 8);
+  const auto found = oracle_.reservations().find(static_cast<std::uint32_t>(request.first));
+  std::set<Errc> obstacles;
+  if (!is_live(client)) {
+    obstacles = {Errc::kUnknownSession};
+  } else if (found == oracle_.reservations().end() || found->second.session != client.session) {
+    obstacles = {Errc::kNotOwner};
+  }
+  const core::Outcome outcome = send(client, request);
+  expect_answer(outcome, obstacles, "unreserve");
+  if (errc_of(outcome) == Errc::kOk) oracle_.unreserve(found->first);
 }
 
 void CoreSimulation::attach_heap(Client& client) {
@@ -124,7 +174,9 @@ void CoreSimulation::give_back(Client& client) {
   }
   const core::Outcome outcome = send(client, p::ReturnSpan{first});
   expect_answer(outcome, obstacles, "return");
-  if (errc_of(outcome) == Errc::kOk) oracle_.free_span(first, now_.monotonic_ns);
+  if (errc_of(outcome) != Errc::kOk) return;
+  if (oracle_.is_set_aside(first)) count("return into a reservation");
+  oracle_.free_span(first, now_.monotonic_ns);
 }
 
 void CoreSimulation::carve(Client& client) {

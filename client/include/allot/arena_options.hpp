@@ -31,8 +31,9 @@ class ALLOT_EXPORT ArenaSource {
 
   /// Pages of this process: mmap, unmapped at release. All kinds.
   ArenaSource() noexcept = default;
-  /// Blocks of a region, owned by the session and freed at release; they are wiped before use. For
-  /// fixed and chained arenas; virtual kinds answer Errc::kArenaKind.
+  /// Memory of a region, owned by the session and freed at release. All kinds. Fixed and chained
+  /// arenas take blocks, which are wiped before use; virtual ones a reservation, in which each commit
+  /// is a span that the daemon grants, in units of 64 KiB.
   // NOLINTNEXTLINE(google-explicit-constructor): {.source = session} is how it is said.
   ArenaSource(const Session& session);
   /// Pushes of another arena, of which the new one is a child: the parent refuses to pop below it
@@ -88,6 +89,9 @@ struct ArenaHook {
 };
 
 inline constexpr std::size_t kArenaReserveBytes = std::size_t{64} << 30;
+/// What kArenaReserveBytes means in a region, whose address space is shared by all its sessions; less,
+/// by halves, where its limits or its size leave no room.
+inline constexpr std::size_t kArenaRegionReserveBytes = std::size_t{1} << 30;
 inline constexpr std::size_t kNoArenaLimit = ~std::size_t{0};
 
 struct ArenaOptions {

@@ -12,6 +12,9 @@
 // allocating throws std::bad_alloc. Anybody attached may read it while nobody changes it. Do not
 // destroy it in the arena: no destructor is needed.
 //
+// Offsets lie in shared memory: whoever reads such a container trusts the members of the region, who can
+// make an offset lead anywhere in the reader's own memory. Between parties that do not, pass plain data.
+//
 // Not every container that compiles is safe: std::unordered_map, std::forward_list and, in Boost 1.81,
 // boost::unordered_flat_map store raw pointers all the same. make() refuses what is not known to be
 // safe; see kHoldsOffsetPointers.
@@ -21,6 +24,7 @@
 #include <cstdint>
 #include <deque>
 #include <new>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -32,37 +36,66 @@
 
 namespace allot {
 
-/// True for containers that keep the allocator's pointer type in all they store. Specialise it for
-/// others of which you know that.
+template <class T>
+class OffsetAllocator;
+
+/// True for containers over an OffsetAllocator that keep its pointers in all they store, of elements
+/// that hold no pointers, or again such containers. Specialise it for others of which you know that.
 template <class Container>
 inline constexpr bool kHoldsOffsetPointers = false;
 
-template <class T, class A>
-inline constexpr bool kHoldsOffsetPointers<std::vector<T, A>> = true;
-template <class T, class A>
-inline constexpr bool kHoldsOffsetPointers<std::deque<T, A>> = true;
-template <class T, class A, class O>
-inline constexpr bool kHoldsOffsetPointers<boost::container::vector<T, A, O>> = true;
-template <class T, class A, class O>
-inline constexpr bool kHoldsOffsetPointers<boost::container::deque<T, A, O>> = true;
-template <class T, class A>
-inline constexpr bool kHoldsOffsetPointers<boost::container::list<T, A>> = true;
-template <class T, class A>
-inline constexpr bool kHoldsOffsetPointers<boost::container::slist<T, A>> = true;
-template <class K, class C, class A, class O>
-inline constexpr bool kHoldsOffsetPointers<boost::container::set<K, C, A, O>> = true;
-template <class K, class C, class A, class O>
-inline constexpr bool kHoldsOffsetPointers<boost::container::multiset<K, C, A, O>> = true;
-template <class K, class T, class C, class A, class O>
-inline constexpr bool kHoldsOffsetPointers<boost::container::map<K, T, C, A, O>> = true;
-template <class K, class T, class C, class A, class O>
-inline constexpr bool kHoldsOffsetPointers<boost::container::multimap<K, T, C, A, O>> = true;
-template <class K, class C, class A>
-inline constexpr bool kHoldsOffsetPointers<boost::container::flat_set<K, C, A>> = true;
-template <class K, class T, class C, class A>
-inline constexpr bool kHoldsOffsetPointers<boost::container::flat_map<K, T, C, A>> = true;
-template <class C, class T, class A>
-inline constexpr bool kHoldsOffsetPointers<boost::container::basic_string<C, T, A>> = true;
+namespace detail {
+// Trivially copyable is not pointer-free, but a pointer itself is seen.
+template <class T>
+inline constexpr bool kIsOffsetElement = kHoldsOffsetPointers<T> ||
+                                         (std::is_trivially_copyable_v<T> && !std::is_pointer_v<T>);
+template <class A, class B>
+inline constexpr bool kIsOffsetElement<std::pair<A, B>> =
+    kIsOffsetElement<std::remove_const_t<A>>&& kIsOffsetElement<B>;
+}  // namespace detail
+
+template <class T, class U>
+inline constexpr bool kHoldsOffsetPointers<std::vector<T, OffsetAllocator<U>>> =
+    detail::kIsOffsetElement<T> && !std::is_same_v<T, bool>;  // bits hang on a raw pointer
+template <class T, class U>
+inline constexpr bool kHoldsOffsetPointers<std::deque<T, OffsetAllocator<U>>> =
+    detail::kIsOffsetElement<T>;
+template <class T, class U, class O>
+inline constexpr bool kHoldsOffsetPointers<boost::container::vector<T, OffsetAllocator<U>, O>> =
+    detail::kIsOffsetElement<T>;
+template <class T, class U, class O>
+inline constexpr bool kHoldsOffsetPointers<boost::container::deque<T, OffsetAllocator<U>, O>> =
+    detail::kIsOffsetElement<T>;
+template <class T, class U>
+inline constexpr bool kHoldsOffsetPointers<boost::container::list<T, OffsetAllocator<U>>> =
+    detail::kIsOffsetElement<T>;
+template <class T, class U>
+inline constexpr bool kHoldsOffsetPointers<boost::container::slist<T, OffsetAllocator<U>>> =
+    detail::kIsOffsetElement<T>;
+template <class K, class C, class U, class O>
+inline constexpr bool kHoldsOffsetPointers<boost::container::set<K, C, OffsetAllocator<U>, O>> =
+    detail::kIsOffsetElement<K>;
+template <class K, class C, class U, class O>
+inline constexpr bool
+    kHoldsOffsetPointers<boost::container::multiset<K, C, OffsetAllocator<U>, O>> =
+        detail::kIsOffsetElement<K>;
+template <class K, class T, class C, class U, class O>
+inline constexpr bool kHoldsOffsetPointers<boost::container::map<K, T, C, OffsetAllocator<U>, O>> =
+    detail::kIsOffsetElement<K>&& detail::kIsOffsetElement<T>;
+template <class K, class T, class C, class U, class O>
+inline constexpr bool
+    kHoldsOffsetPointers<boost::container::multimap<K, T, C, OffsetAllocator<U>, O>> =
+        detail::kIsOffsetElement<K>&& detail::kIsOffsetElement<T>;
+template <class K, class C, class U>
+inline constexpr bool kHoldsOffsetPointers<boost::container::flat_set<K, C, OffsetAllocator<U>>> =
+    detail::kIsOffsetElement<K>;
+template <class K, class T, class C, class U>
+inline constexpr bool
+    kHoldsOffsetPointers<boost::container::flat_map<K, T, C, OffsetAllocator<U>>> =
+        detail::kIsOffsetElement<K>&& detail::kIsOffsetElement<T>;
+template <class C, class T, class U>
+inline constexpr bool
+    kHoldsOffsetPointers<boost::container::basic_string<C, T, OffsetAllocator<U>>> = true;
 
 namespace detail {
 
@@ -111,11 +144,11 @@ class OffsetAllocator {
   std::uint64_t key_;
 };
 
-/// Lends an arena of a region to allocators, from its beginning to its end. At most 64 arenas of a
+/// Lends an arena of a region to allocators of this thread, from its beginning to its end. At most 64 arenas of a
 /// process are lent at a time; beyond that key() is 0, and allocating throws.
 class ALLOT_EXPORT OffsetArena {
  public:
-  /// `arena` must outlive this and not be moved.
+  /// To this thread; `arena` must outlive this and not be moved.
   explicit OffsetArena(SharedArena& arena) noexcept;
   explicit OffsetArena(Arena& arena) noexcept;
   OffsetArena(const OffsetArena&) = delete;
@@ -139,6 +172,7 @@ class ALLOT_EXPORT OffsetArena {
 
  private:
   std::uint64_t key_ = 0;
+  std::uint32_t forks_ = 0;  // in a forked child it is nobody's
 };
 
 }  // namespace allot

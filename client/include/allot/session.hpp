@@ -35,6 +35,7 @@ namespace allot {
 
 namespace detail {
 class SessionState;
+struct SessionAccess;
 struct FastHeap;
 struct SessionAccess;
 }  // namespace detail

@@ -13,7 +13,8 @@
 // Capacity and chunks are decided at creation; the memory is committed then. What to push: plain
 // data without pointers; name a thing to others by offset_of() and find it by at().
 //
-// In a forked child the arena is not mapped: only destructors may be called there.
+// In a forked child, and after Session::close(), the arena is not mapped: only destructors may be
+// called then.
 #pragma once
 
 #include <cstring>
@@ -78,16 +79,16 @@ class SharedArena {
 
   explicit operator bool() const noexcept { return static_cast<bool>(chunks_); }
 
-  /// `size` bytes (1 .. a chunk), aligned to `alignment` (a power of two up to 64 KiB); contents
-  /// unspecified. nullptr and last_error(): kArenaFull, kReadOnly, kSizeTooLarge, kSizeZero,
+  /// `size` bytes (1 .. a chunk, less `alignment` - 16), aligned to `alignment` (a power of two up to
+  /// 64 KiB); contents unspecified. nullptr and last_error(): kArenaFull, kReadOnly, kSizeTooLarge, kSizeZero,
   /// kBadAlignment, kClosed, kForked. A message is never sent.
   [[nodiscard, gnu::always_inline]] void* push(std::size_t size,
                                                std::size_t alignment = kUnitBytes) noexcept {
     const std::uintptr_t mask = alignment - 1;
     const std::uintptr_t start = (cursor_ + mask) & ~mask;
     const std::uintptr_t end = start + size;
-    if (!detail::is_alignment(alignment) || size - 1 >= detail::kMaxArenaBytes || end > limit_)
-        [[unlikely]]
+    if (!detail::is_alignment(alignment) || alignment > kMaxAlignment ||
+        size - 1 >= detail::kMaxArenaBytes || end > limit_) [[unlikely]]
       return push_slow(size, alignment);
     cursor_ = end;
     // Relaxed: it says how far the chunk is taken, not that what lies there is written.
@@ -135,11 +136,11 @@ class SharedArena {
   }
 
   /// Empties the arena for everybody; its epoch() grows. Refused with kArenaShared while another
-  /// user, of whatever process, has it; kNotOwner for another user id than the publisher's.
+  /// user, of whatever process, has it; kNotOwner for another user id than the publisher's. After
+  /// kDeadline it may still happen; then pushes fail until another clear() is answered.
   [[nodiscard]] Expected<void> clear() {
-    auto cleared = chunks_.clear();
-    if (cleared) forget_chunk();
-    return cleared;
+    forget_chunk();
+    return chunks_.clear();
   }
   /// Hides `name`, under which it was published. The arena goes when its last user leaves.
   [[nodiscard]] Expected<void> unpublish(std::string_view name) { return chunks_.unpublish(name); }
@@ -187,7 +188,6 @@ class SharedArena {
       errc = chunks_ ? Errc::kSizeTooLarge : Errc::kClosed;
     }
     if (errc == Errc::kOk) {
-      forget_chunk();
       errc =
           chunks_.claim(static_cast<std::uint32_t>((size + padding + kUnitBytes - 1) / kUnitBytes));
     }
@@ -195,11 +195,11 @@ class SharedArena {
       detail::set_last_arena_error(errc);
       return nullptr;
     }
-    begin_ = reinterpret_cast<std::uintptr_t>(chunks_.chunk_data(chunks_.chunk()));
-    cursor_ = begin_ + chunks_.filled(chunks_.chunk()) * kUnitBytes;
+    begin_ = reinterpret_cast<std::uintptr_t>(chunks_.chunk_data(chunks_.open().chunk));
+    cursor_ = begin_ + chunks_.open().filled * kUnitBytes;
     limit_ = begin_ + chunk_bytes();
     fill_ = chunks_.word();
-    mine_ = fill_->load_relaxed() & detail::OwnWord::kOwnerMask;
+    mine_ = chunks_.open().mine;
     return push(size, alignment);
   }
 

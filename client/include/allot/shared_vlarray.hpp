@@ -10,8 +10,8 @@
 // An appender that is killed, anywhere, stops nobody: the recovery of its session closes its chunk,
 // and the next appender goes on behind the last ready element. There is no shrinking.
 //
-// An object is for one thread at a time; attach once more for each thread. In a forked child only
-// destructors may be called.
+// An object is for one thread at a time; attach once more for each thread. In a forked child, and
+// after Session::close(), only destructors may be called.
 #pragma once
 
 #include <span>
@@ -29,11 +29,12 @@ class SharedVlArray {
                 "an array in a region holds plain bytes: no destructor runs when a process is "
                 "killed, and pointers mean nothing in another process");
   static_assert(sizeof(T) <= detail::kMaxChunkUnits, "at most 256 KiB an element");
+  static_assert(alignof(T) <= 65'536, "blocks begin at multiples of 64 KiB");
 
  public:
   using value_type = T;
 
-  /// Makes an array of at most `capacity` elements, committed now, and publishes it as `name` (1 .. 63
+  /// Makes an array of `capacity` elements, rounded up to chunks, committed now, and publishes it as `name` (1 .. 63
   /// printable characters). `chunk_elements`: how many an appender claims at a time; 0: 64 KiB of
   /// them, or a thousandth of the capacity if that is more. Errors as SharedArena::create().
   [[nodiscard]] static Expected<SharedVlArray> create(const Session& session, std::string_view name,
@@ -121,12 +122,9 @@ class SharedVlArray {
   }
   /// Empties it, as SharedArena::clear().
   [[nodiscard]] Expected<void> clear() {
-    auto cleared = chunks_.clear();
-    if (cleared) {
-      next_ = end_ = nullptr;
-      full_ = 0;
-    }
-    return cleared;
+    next_ = end_ = nullptr;
+    full_ = 0;
+    return chunks_.clear();
   }
   /// As SharedArena::unpublish().
   [[nodiscard]] Expected<void> unpublish(std::string_view name) { return chunks_.unpublish(name); }
@@ -160,16 +158,16 @@ class SharedVlArray {
     return element;
   }
   [[nodiscard, gnu::noinline]] bool open(bool in_order) noexcept {
+    if (in_order_ != in_order) close_chunk();
     const Errc errc = in_order ? chunks_.claim_in_order() : chunks_.claim(1);
-    next_ = end_ = nullptr;
     if (errc != Errc::kOk) {
       detail::set_last_arena_error(errc);
       return false;
     }
-    T* const first = reinterpret_cast<T*>(chunks_.chunk_data(chunks_.chunk()));
-    next_ = first + chunks_.filled(chunks_.chunk());
+    T* const first = reinterpret_cast<T*>(chunks_.chunk_data(chunks_.open().chunk));
+    next_ = first + chunks_.open().filled;
     end_ = first + chunks_.shape().chunk_units;
-    word_value_ = chunks_.word()->load_relaxed();
+    word_value_ = chunks_.open().mine + chunks_.open().filled;
     in_order_ = in_order;
     return true;
   }

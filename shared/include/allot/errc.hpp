@@ -46,6 +46,7 @@ enum class Errc : std::uint16_t {
   kRateLimit = 38,
   kAddressSpace = 39,
   kTooManyWatches = 40,
+  kReserveLimit = 41,
   // Names.
   kNameTaken = 50,
   kNameUnknown = 51,

@@ -41,6 +41,9 @@ TEST(Config, SetsEachLimitOfARegion) {
          uid_quota_bytes = "4096 KiB"
          available_floor_bytes = 5
          max_grant_bytes = "64 KiB"
+         session_reserve_bytes = "512 MiB"
+         uid_reserve_bytes = 65537
+         reserve_limit_bytes = 65538
          max_sessions = 7
          max_sessions_per_uid = 8
          max_heaps = 9
@@ -59,6 +62,9 @@ TEST(Config, SetsEachLimitOfARegion) {
   EXPECT_EQ(limits.uid_quota_bytes, 4 * core::kMiB);
   EXPECT_EQ(limits.available_floor_bytes, 5U);
   EXPECT_EQ(limits.max_grant_bytes, 65536U);
+  EXPECT_EQ(limits.session_reserve_bytes, 512 * core::kMiB);
+  EXPECT_EQ(limits.uid_reserve_bytes, 65537U);
+  EXPECT_EQ(limits.reserve_limit_bytes, 65538U);
   EXPECT_EQ(limits.max_sessions, 7U);
   EXPECT_EQ(limits.max_sessions_per_uid, 8U);
   EXPECT_EQ(limits.max_heaps, 9U);
@@ -111,7 +117,7 @@ TEST(Config, ShippedFileShowsTheDefaults) {
   }
   const auto reading = parse_config(text, "allotd.toml");
   ASSERT_THAT(reading.mistakes, IsEmpty());
-  EXPECT_EQ(keys, 27U);  // one for each key above, name and [[region]]
+  EXPECT_EQ(keys, 30U);  // one for each key above, name and [[region]]
   ASSERT_EQ(reading.config.regions.size(), 1U);
   const Config built_in;
   EXPECT_EQ(reading.config.log_level, built_in.log_level);

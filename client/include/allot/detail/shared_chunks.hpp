@@ -83,13 +83,15 @@ class ALLOT_EXPORT SharedChunks {
   explicit operator bool() const noexcept { return data_ != nullptr; }
   /// Closes the open chunk and ends the pin. Nothing in a forked child, or once the session is closed.
   void detach() noexcept;
-  /// Closes the open chunk and claims one with room for `units`; kArenaFull, kReadOnly, kClosed,
-  /// kForked. O(chunks) once, then O(1) amortised.
+  /// Claims a chunk with room for `units`, and closes the one that was open; on failure that stays
+  /// open: kArenaFull, kReadOnly, kClosed, kForked, kDeadline (a clear() may come yet). O(chunks) once,
+  /// then O(1) amortised until the block is full.
   [[nodiscard]] Errc claim(std::uint32_t units) noexcept;
   /// The same for one unit in the first chunk that is not full; kArenaShared if somebody fills it.
   [[nodiscard]] Errc claim_in_order() noexcept;
   void close_chunk() noexcept;
-  /// Every chunk untouched again, if nobody else has it. kArenaShared, kNotOwner, kReadOnly.
+  /// Every chunk untouched again, if nobody else has it. kArenaShared, kNotOwner, kReadOnly. After
+  /// kDeadline it may still happen: nothing can be claimed until another clear() is answered.
   [[nodiscard]] Expected<void> clear();
   [[nodiscard]] Expected<void> unpublish(std::string_view name);
   [[nodiscard]] ChunkUsage usage() const noexcept;
@@ -116,9 +118,15 @@ class ALLOT_EXPORT SharedChunks {
     return chunk;
   }
 
-  // The open chunk; word() is null if there is none.
+  /// The chunk that claim() opened, as it was then: what lies in shared memory others can change.
+  struct Open {
+    std::uint32_t chunk = 0;
+    std::uint32_t filled = 0;
+    std::uint32_t mine = 0;  // {this session, 0}
+  };
+  [[nodiscard]] const Open& open() const noexcept { return open_; }
+  /// Its word, to which this user alone stores; nullptr if none is open.
   [[nodiscard]] Atomic<std::uint32_t>* word() const noexcept { return word_; }
-  [[nodiscard]] std::uint32_t chunk() const noexcept { return chunk_; }
 
   static constexpr std::uint32_t kUnitsMask = kMaxChunkUnits;
 
@@ -139,8 +147,9 @@ class ALLOT_EXPORT SharedChunks {
   Atomic<std::uint32_t>* head_words_ = nullptr;
   Atomic<std::uint32_t>* chunk_words_ = nullptr;
   Atomic<std::uint32_t>* word_ = nullptr;
-  std::uint32_t chunk_ = 0;
-  std::uint32_t next_ = 0;  // where the next claim begins to look
+  Open open_;
+  bool may_be_cleared_ = false;  // a clear() was not answered, and may come yet
+  std::uint32_t next_ = 0;       // where the next claim begins to look
 };
 
 }  // namespace detail

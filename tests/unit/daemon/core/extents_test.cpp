@@ -146,6 +146,64 @@ TEST(Extents, AtOrAfterGivesTheExtentAroundOrBehindAGranule) {
   EXPECT_EQ(map.at_or_after(16), nullptr);
 }
 
+// --- reserved extents ---
+
+TEST(Extents, ReservedAreNeitherFreeNorSpans) {
+  ExtentMap map(16);
+  take(map, {2});
+  ASSERT_EQ(map.reserve(8), First{2});
+  EXPECT_EQ(map.free_granules(), 6U);
+  EXPECT_EQ(map.reserved_granules(), 8U);
+  EXPECT_EQ(map.find(2), nullptr);
+  ASSERT_NE(map.find_reserved(2), nullptr);
+  EXPECT_EQ(map.find_reserved(0), nullptr) << "a span";
+  EXPECT_EQ(map.find_reserved(3), nullptr) << "its middle";
+  EXPECT_EQ(map.find_reserved(10), nullptr) << "a free extent";
+  EXPECT_EQ(map.allocate(7, 1, 1), std::nullopt);
+  EXPECT_EQ(map.reserve(7), std::nullopt);
+  EXPECT_TRUE(map.is_consistent());
+}
+
+TEST(Extents, SpansAreCutFromTheBeginningOfReservedOnes) {
+  ExtentMap map(16);
+  ASSERT_EQ(map.reserve(10), First{0});
+  map.cut(0, 2, 3);
+  for (const std::uint32_t first : {0U, 2U, 4U}) ASSERT_NE(map.find(first), nullptr) << first;
+  ASSERT_NE(map.find_reserved(6), nullptr);
+  EXPECT_EQ(map.find_reserved(6)->granules(), 4U);
+  map.cut(6, 4, 1);
+  EXPECT_EQ(map.reserved_granules(), 0U);
+  EXPECT_EQ(map.free_granules(), 6U);
+  EXPECT_TRUE(map.is_consistent());
+}
+
+TEST(Extents, SpansComeBackToTheirReservationAndNoOther) {
+  ExtentMap map(16);
+  ASSERT_EQ(map.reserve(4), First{0});
+  ASSERT_EQ(map.reserve(8), First{4});
+  map.cut(4, 2, 2);
+  map.give_back(4, 4, 12);
+  EXPECT_EQ(map.find_reserved(4)->granules(), 2U)
+      << "joined neither with another's nor over a span";
+  map.give_back(6, 4, 12);
+  EXPECT_EQ(map.find_reserved(4)->granules(), 8U);
+  EXPECT_EQ(map.find_reserved(0)->granules(), 4U);
+  EXPECT_EQ(map.reserved_granules(), 12U);
+  EXPECT_TRUE(map.is_consistent());
+}
+
+TEST(Extents, ReservedOnesAreReleasedIntoTheirFreeNeighbours) {
+  ExtentMap map(16);
+  const auto firsts = take(map, {2});
+  ASSERT_EQ(map.reserve(8), First{2});
+  map.release(firsts[0]);
+  map.release(2);
+  EXPECT_EQ(map.extent_count(), 1U);
+  EXPECT_EQ(map.reserved_granules(), 0U);
+  EXPECT_EQ(map.free_granules(), 16U);
+  EXPECT_TRUE(map.is_consistent());
+}
+
 // A bitmap that is searched from the left: what best fit must say, the slow way.
 class Bitmap {
  public:

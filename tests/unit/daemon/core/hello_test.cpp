@@ -14,6 +14,7 @@ namespace {
 
 namespace p = protocol;
 using test::PureDaemon;
+using testing::AllOf;
 using testing::HasSubstr;
 
 using Hello = PureDaemon;
@@ -119,16 +120,17 @@ TEST_F(BadPeer, WhoSendsNoMessageIsToldWhyAndDropped) {
 
 TEST_F(BadPeer, OfAnotherVersionIsToldBothVersions) {
   p::Wire wire = p::encode({7, hello()});
-  wire[4] = std::byte{2};
+  wire[4] = std::byte{1};
   const Outcome outcome = service.handle(connect(), wire, now);
   ASSERT_TRUE(outcome.drop);
   EXPECT_EQ(*outcome.drop, Errc::kProtocolVersion);
-  EXPECT_THAT(outcome.drop->detail, HasSubstr("version 2"));
+  EXPECT_THAT(outcome.drop->detail, AllOf(HasSubstr("version 1"), HasSubstr("this side 2")));
 }
 
 TEST_F(BadPeer, WhoSendsWhatOnlyTheDaemonSendsIsDropped) {
-  const p::Body daemons[] = {p::Welcome{}, p::Challenge{}, p::Granted{},  p::HeapAttached{},
-                             p::Found{},   p::Done{},      p::PeerGone{}, p::Failure{}};
+  const p::Body daemons[] = {p::Welcome{},      p::Challenge{}, p::Granted{},
+                             p::HeapAttached{}, p::Found{},     p::Done{},
+                             p::PeerGone{},     p::Failure{},   p::Reserved{}};
   for (const p::Body& body : daemons) {
     const auto [connection, welcome] = join();
     const Outcome outcome = handle(connection, body);
