@@ -1,4 +1,5 @@
-// The collector: adopts results, frees them and the blocks that came with them, prints a table.
+// The collector: adopts results, frees them and the blocks that came with them, appends the first of
+// each file to the array of results, prints a table.
 //
 // A result counts from the moment its block is adopted. If the worker died before that, the block
 // is recovered and its handle stale: the reader is told and does the file again. So may come two
@@ -7,6 +8,7 @@
 #include <poll.h>
 
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,7 +20,9 @@
 #include "examples/pipeline/file_table.hpp"
 #include "examples/pipeline/job.hpp"
 #include "examples/pipeline/messages.hpp"
+#include "examples/pipeline/results.hpp"
 #include "examples/pipeline/role.hpp"
+#include "examples/pipeline/scratch_list.hpp"
 
 namespace pipeline {
 
@@ -29,6 +33,7 @@ class Collector {
   Collector(allot::Session session, const Role& role)
       : session_(std::move(session)),
         table_(role.list_path),
+        results_(session_, table_.file_count()),
         reader_(role.reader_fd),
         control_(role.control_fd) {
     for (const int fd : role.worker_fds) workers_.emplace_back(fd);
@@ -37,8 +42,10 @@ class Collector {
   // Returns when the orchestrator has heard enough.
   void run() {
     for (;;) {
-      std::vector<pollfd> entries = {{control_.get(), POLLIN, 0}};
-      for (const Descriptor& worker : workers_) entries.push_back({worker.get(), POLLIN, 0});
+      ScratchList<pollfd> list;
+      list.add({control_.get(), POLLIN, 0});
+      for (const Descriptor& worker : workers_) list.add({worker.get(), POLLIN, 0});
+      const std::span<pollfd> entries = list.items();
       if (::poll(entries.data(), entries.size(), -1) < 0) {
         if (errno == EINTR) continue;
         throw system_failure("poll");
@@ -50,7 +57,10 @@ class Collector {
     }
   }
 
-  [[nodiscard]] const FileTable& table() const noexcept { return table_; }
+  void print_table(int fd) {
+    table_.print(fd, results_.all());
+    results_.unpublish();
+  }
 
  private:
   void hear_worker(Descriptor& worker) {
@@ -61,7 +71,7 @@ class Collector {
         case Reception::kMessage: break;
       }
       for (const ResultTicket& ticket : tickets_) take(ticket);
-      if (!send_all(control_.get(), done_)) {
+      if (std::exchange(grew_, false) && !send(control_.get(), ResultsGrew{})) {
         throw Failure(ExitCode::kWrong, "the orchestrator is gone");
       }
       // The reader may be gone when the last word on a dead worker's job comes.
@@ -75,7 +85,10 @@ class Collector {
       free_job(allot::Handle::from_bits(result->job_handle));
       end.has_result = 1;
       end.file = result->done.file;
-      if (table_.add(result->done)) done_.push_back(result->done);
+      if (table_.add(result->done)) {
+        results_.add(result->done);
+        grew_ = true;
+      }
     }
     ends_.push_back(end);
   }
@@ -116,12 +129,13 @@ class Collector {
 
   allot::Session session_;
   FileTable table_;
+  ResultWriter results_;
   Descriptor reader_;
   Descriptor control_;
   std::vector<Descriptor> workers_;
   std::vector<ResultTicket> tickets_;
-  std::vector<FileDone> done_;  // to be sent
-  std::vector<JobEnd> ends_;    // to be sent
+  bool grew_ = false;         // to be told
+  std::vector<JobEnd> ends_;  // to be sent
 };
 
 // A published block outlives its session: the run must notice that a byte is still held.
@@ -140,7 +154,7 @@ int run_collector(Role role) {
   Collector collector(session, role);
   report_ready(role);
   collector.run();
-  collector.table().print(role.table_fd);
+  collector.print_table(role.table_fd);
   return 0;
 }
 

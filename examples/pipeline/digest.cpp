@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <string>
 
 #include "examples/pipeline/failure.hpp"
 
@@ -49,15 +50,15 @@ FileDone Digest::end() {
   return done;
 }
 
-std::string to_hex(const Sha256& digest) {
+std::string_view to_hex(const Sha256& digest, allot::Arena& arena) {
   constexpr const char* kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * digest.size());
-  for (const std::uint8_t byte : digest) {
-    text.push_back(kDigits[byte >> 4]);
-    text.push_back(kDigits[byte & 15]);
+  char* const text = arena.push_array<char>(2 * digest.size());
+  require(text != nullptr, "memory for a digest");
+  for (std::size_t i = 0; i < digest.size(); ++i) {
+    text[2 * i] = kDigits[digest[i] >> 4];
+    text[2 * i + 1] = kDigits[digest[i] & 15];
   }
-  return text;
+  return {text, 2 * digest.size()};
 }
 
 }  // namespace pipeline

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
+#include <string_view>
+
+#include <allot/arena.hpp>
 
 #include "examples/pipeline/messages.hpp"
 
@@ -33,7 +35,7 @@ class Digest {
   std::uint64_t lines_ = 0;
 };
 
-/// 64 digits, as sha256sum prints them.
-[[nodiscard]] std::string to_hex(const Sha256& digest);
+/// 64 digits, as sha256sum prints them, in `arena`.
+[[nodiscard]] std::string_view to_hex(const Sha256& digest, allot::Arena& arena);
 
 }  // namespace pipeline

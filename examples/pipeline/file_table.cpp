@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <string_view>
 
 #include "examples/pipeline/digest.hpp"
 #include "examples/pipeline/failure.hpp"
+#include "examples/pipeline/scratch_list.hpp"
 #include "examples/pipeline/text.hpp"
 
 namespace pipeline {
@@ -18,31 +20,30 @@ constexpr std::size_t kShownDigits = 16;
 }  // namespace
 
 FileTable::FileTable(const std::string& list_path)
-    : files_(FileSet::load(list_path)), results_(files_.files().size()) {}
+    : files_(FileSet::load(list_path)), has_result_(files_.files().size()) {}
 
 bool FileTable::add(const FileDone& done) {
-  if (done.file >= results_.size()) {
+  if (done.file >= has_result_.size()) {
     throw Failure(ExitCode::kWrong, "a result of file " + std::to_string(done.file));
   }
-  auto& result = results_[done.file];
-  if (result) {
+  if (has_result_[done.file]) {
     ++repeated_;
     return false;
   }
-  result = done;
+  has_result_[done.file] = true;
   return true;
 }
 
-void FileTable::print(int fd) const {
-  std::vector<FileDone> done;
+void FileTable::print(int fd, std::span<const FileDone> results) const {
+  ScratchList<FileDone> list;
   std::uint64_t size_bytes = 0;
   std::uint64_t lines = 0;
-  for (const auto& result : results_) {
-    if (!result) continue;
-    done.push_back(*result);
-    size_bytes += result->size_bytes;
-    lines += result->lines;
+  for (const FileDone& result : results) {
+    list.add(result);
+    size_bytes += result.size_bytes;
+    lines += result.lines;
   }
+  const std::span<FileDone> done = list.items();
   const auto shown = static_cast<std::ptrdiff_t>(std::min(done.size(), kShownFiles));
   std::partial_sort(
       done.begin(), done.begin() + shown, done.end(),
@@ -54,10 +55,11 @@ void FileTable::print(int fd) const {
             "LINES", "WORKER", "LARGEST FILES");
   for (std::ptrdiff_t i = 0; i < shown; ++i) {
     const FileDone& one = done[static_cast<std::size_t>(i)];
-    ::dprintf(fd, "%s %13s %11s  %6" PRIu32 "  %s\n",
-              to_hex(one.digest).substr(0, kShownDigits).c_str(), grouped(one.size_bytes).c_str(),
-              grouped(one.lines).c_str(), one.worker,
-              printable(files_.files()[one.file].path).c_str());
+    auto scratch = allot::scratch();
+    const std::string_view digits = to_hex(one.digest, *scratch);
+    ::dprintf(fd, "%.*s %13s %11s  %6" PRIu32 "  %s\n", static_cast<int>(kShownDigits),
+              digits.data(), grouped(one.size_bytes).c_str(), grouped(one.lines).c_str(),
+              one.worker, printable(files_.files().at(one.file).path).c_str());
   }
 }
 

@@ -1,8 +1,9 @@
-// FileTable: the first result of each file, and the table that the collector prints.
+// FileTable: which files have a result, and the table that the collector prints.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,12 +20,14 @@ class FileTable {
   /// True if this is the first result of its file. A Failure if there is no such file.
   bool add(const FileDone& done);
 
-  /// Prints the totals and the largest files.
-  void print(int fd) const;
+  [[nodiscard]] std::size_t file_count() const noexcept { return has_result_.size(); }
+
+  /// Prints the totals of the first results and the largest files.
+  void print(int fd, std::span<const FileDone> results) const;
 
  private:
   FileSet files_;
-  std::vector<std::optional<FileDone>> results_;
+  std::vector<bool> has_result_;
   std::uint64_t repeated_ = 0;
 };
 

@@ -4,11 +4,11 @@
 //   worker  -> reader        WorkerHello   once, before anything else
 //   worker  -> collector     ResultTicket  a result block in the region
 //   collector -> reader      JobEnd        the job needs nothing more, or its result is lost
-//   collector -> orchestrator  FileDone    the first result of a file
+//   collector -> orchestrator  ResultsGrew   more results are in the region (results.hpp)
 //   reader  -> orchestrator  ReaderNote
 //   orchestrator -> reader   Go            once every process is ready
 //
-// The pipes have PipeChunk (and its bytes) and FileDone instead of the first four.
+// The pipes have PipeChunk (and its bytes) and FileDone instead of the first five.
 #pragma once
 
 #include <array>
@@ -54,6 +54,10 @@ struct FileDone {
   std::uint32_t worker = 0;
   std::uint32_t reserved = 0;
   Sha256 digest{};
+};
+
+struct ResultsGrew {
+  std::uint64_t reserved = 0;
 };
 
 struct ReaderNote {

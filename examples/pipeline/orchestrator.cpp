@@ -84,6 +84,7 @@ class Orchestrator {
     Daemon daemon(options_.allotd, options_.allotctl, runtime_dir_.path());
     SupervisorPlan plan;
     plan.daemon = &daemon.process();
+    plan.runtime_dir = runtime_dir_.path();
     if (report_.wants_kill) {
       plan.stage = "region";
       CrewPlan crew = crew_plan();

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "examples/pipeline/failure.hpp"
+#include "examples/pipeline/scratch_list.hpp"
 #include "examples/pipeline/wait.hpp"
 
 namespace pipeline {
@@ -139,9 +141,11 @@ void Reader::send_tickets(Worker& worker) {
 }
 
 void Reader::wait_for_events() {
-  std::vector<pollfd> entries = {{collector_.get(), POLLIN, 0},
-                                 {memory_back_.first.get(), POLLIN, 0}};
-  for (const Worker& worker : workers_) entries.push_back({worker.socket.get(), POLLIN, 0});
+  ScratchList<pollfd> list;
+  list.add({collector_.get(), POLLIN, 0});
+  list.add({memory_back_.first.get(), POLLIN, 0});
+  for (const Worker& worker : workers_) list.add({worker.socket.get(), POLLIN, 0});
+  const std::span<pollfd> entries = list.items();
   if (::poll(entries.data(), entries.size(), -1) < 0) {
     if (errno == EINTR) return;
     throw system_failure("poll");

@@ -1,5 +1,6 @@
 // The report as one JSON object.
 
+#include <allot/scratch.hpp>
 #include <boost/json.hpp>
 
 #include "examples/pipeline/digest.hpp"
@@ -65,8 +66,9 @@ json::array results_json(const Report& report) {
   for (std::size_t i = 0; i < report.region.results.size(); ++i) {
     const auto& done = report.region.results[i];
     if (!done) continue;
+    auto scratch = allot::scratch();
     out.push_back({{"path", utf8(report.files.files()[i].path)},
-                   {"sha256", to_hex(done->digest)},
+                   {"sha256", std::string(to_hex(done->digest, *scratch))},
                    {"bytes", done->size_bytes},
                    {"lines", done->lines},
                    {"worker", done->worker}});

@@ -6,9 +6,10 @@
 
 namespace pipeline {
 
-allot::Session connect_as(const std::string& label) {
+allot::Session connect_as(const std::string& label, const std::filesystem::path& socket) {
   allot::ConnectOptions options;
   options.label = label;
+  options.socket_path = socket;
   auto session = allot::Session::connect(options);
   if (!session) throw Failure(ExitCode::kEnvironment, session.error().message());
   return *std::move(session);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,9 @@ struct Role {
 };
 
 /// A session that `allotctl sessions` shows as `label`. A Failure says why there is none.
-[[nodiscard]] allot::Session connect_as(const std::string& label);
+/// Without a `socket`: the one that the environment names.
+[[nodiscard]] allot::Session connect_as(const std::string& label,
+                                        const std::filesystem::path& socket = {});
 
 /// Tells the orchestrator that this process is ready.
 void report_ready(Role& role);

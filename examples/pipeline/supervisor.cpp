@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "examples/pipeline/channel.hpp"
 #include "examples/pipeline/failure.hpp"
+#include "examples/pipeline/scratch_list.hpp"
 #include "examples/pipeline/text.hpp"
 
 namespace pipeline {
@@ -62,16 +64,17 @@ void Supervisor::start() {
 }
 
 void Supervisor::wait_for_events() {
-  std::vector<pollfd> entries = {{crew_.reader_control.get(), POLLIN, 0},
-                                 {crew_.collector_control.get(), POLLIN, 0}};
+  ScratchList<pollfd> entries;
+  entries.add({crew_.reader_control.get(), POLLIN, 0});
+  entries.add({crew_.collector_control.get(), POLLIN, 0});
   const auto add = [&entries](const Child& child) {
-    if (child.running()) entries.push_back({child.exit_fd(), POLLIN, 0});
+    if (child.running()) entries.add({child.exit_fd(), POLLIN, 0});
   };
   add(crew_.reader);
   add(crew_.collector);
   for (const Child& worker : crew_.workers) add(worker);
   if (plan_.daemon != nullptr) add(*plan_.daemon);
-  wait_for(entries, deadline_);
+  wait_for(entries.items(), deadline_);
 }
 
 bool Supervisor::any_worker_runs() const {
@@ -111,22 +114,33 @@ void Supervisor::hear_reader() {
 }
 
 void Supervisor::hear_collector() {
-  if (!crew_.collector_control) return;
-  std::vector<FileDone> results;
-  for (;;) {
-    switch (receive_all(crew_.collector_control.get(), results, Patience::kNoWait)) {
-      case Reception::kNothing: return;
-      case Reception::kClosed: crew_.collector_control.reset(); return;
-      case Reception::kMessage: break;
-    }
-    for (const FileDone& done : results) {
-      note_result(done);
-      kill_if_due();
-    }
+  while (crew_.collector_control && hear_results()) {
   }
 }
 
-void Supervisor::note_result(const FileDone& done) {
+// One message of the collector; false if there is none now.
+bool Supervisor::hear_results() {
+  const bool in_region = !plan_.runtime_dir.empty();
+  std::vector<FileDone> sent;
+  ResultsGrew grew;
+  const int fd = crew_.collector_control.get();
+  switch (in_region ? receive(fd, grew, Patience::kNoWait)
+                    : receive_all(fd, sent, Patience::kNoWait)) {
+    case Reception::kNothing: return false;
+    case Reception::kClosed: crew_.collector_control.reset(); return false;
+    case Reception::kMessage: break;
+  }
+  if (in_region && !region_results_) region_results_.emplace(plan_.runtime_dir);
+  for (const FileDone& done :
+       in_region ? region_results_->fresh() : std::span<const FileDone>(sent)) {
+    note_result(done);
+    kill_if_due();
+  }
+  return true;
+}
+
+// A copy: what is in the region is others' to change.
+void Supervisor::note_result(FileDone done) {
   auto& result = result_.results.at(done.file);
   if (result) throw Failure(ExitCode::kWrong, "the collector counts a file twice");
   result = done;

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <string>
 
 #include "examples/pipeline/crew.hpp"
 #include "examples/pipeline/file_set.hpp"
 #include "examples/pipeline/progress.hpp"
+#include "examples/pipeline/results.hpp"
 #include "examples/pipeline/variant_result.hpp"
 #include "examples/pipeline/wait.hpp"
 
@@ -25,6 +27,8 @@ struct SupervisorPlan {
   std::optional<KillPlan> kill;
   bool first_worker_dies = false;  // by itself, for the tests
   Child* daemon = nullptr;         // must outlive the run, if not null
+  /// Of the daemon in whose region the results are. Empty: the collector sends them.
+  std::filesystem::path runtime_dir;
 };
 
 class Supervisor {
@@ -43,7 +47,8 @@ class Supervisor {
   [[nodiscard]] bool has_everything() const;
   void hear_reader();
   void hear_collector();
-  void note_result(const FileDone& done);
+  [[nodiscard]] bool hear_results();
+  void note_result(FileDone done);
   void note_memory_back(const ReaderNote& note);
   void kill_if_due();
   void check_processes();
@@ -56,6 +61,7 @@ class Supervisor {
   const Deadline& deadline_;
   Progress progress_;
   VariantResult result_;
+  std::optional<ResultReader> region_results_;
   std::uint64_t began_ns_ = 0;
 };
 

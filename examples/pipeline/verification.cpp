@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include <allot/scratch.hpp>
+
 #include "examples/pipeline/child.hpp"
 #include "examples/pipeline/digest.hpp"
 #include "examples/pipeline/progress.hpp"
@@ -63,7 +65,8 @@ Verification verify(const FileSet& files, const std::vector<std::string>& expect
     const auto& done = result.results[i];
     if (!done) continue;  // skipped, and listed there
     const File& file = files.files()[i];
-    if (to_hex(done->digest) == expected[i]) {
+    auto scratch = allot::scratch();
+    if (to_hex(done->digest, *scratch) == expected[i]) {
       ++verification.right;
     } else if (FileSet::has_changed(file)) {
       verification.changed.push_back(file.path);

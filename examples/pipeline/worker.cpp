@@ -19,6 +19,7 @@
 #include "examples/pipeline/job.hpp"
 #include "examples/pipeline/messages.hpp"
 #include "examples/pipeline/role.hpp"
+#include "examples/pipeline/scratch_list.hpp"
 
 namespace pipeline {
 
@@ -72,7 +73,8 @@ class Worker {
     if (!job->fits(session_.usable_size(job.get()))) {
       throw Failure(ExitCode::kWrong, "a job of more blocks than it has room for");
     }
-    std::vector<Bytes> bytes = adopt_and_read(*job);
+    ScratchList<Bytes> bytes;
+    adopt_and_read(*job, bytes);
     auto result = session_.make<ResultRecord>();
     if (!result) {
       throw Failure(ExitCode::kWrong, "a result: " + allot::Session::last_error().message());
@@ -82,12 +84,10 @@ class Worker {
     result->done.worker = number_;
     result->job_handle = handle.bits();
     die_if_at(DieAt::kResultMade);
-    return give_on(std::move(bytes), std::move(job), std::move(result));
+    return give_on(bytes.items(), std::move(job), std::move(result));
   }
 
-  std::vector<Bytes> adopt_and_read(JobRecord& job) {
-    std::vector<Bytes> all;
-    all.reserve(job.block_count);
+  void adopt_and_read(JobRecord& job, ScratchList<Bytes>& all) {
     digest_.begin();
     for (const DataBlock& block : job.blocks()) {
       const auto handle = allot::Handle::from_bits(block.handle);
@@ -97,13 +97,12 @@ class Worker {
         throw Failure(ExitCode::kWrong, "a block smaller than its job says");
       }
       digest_.add(std::span<const std::byte>(bytes.get(), block.size_bytes));
-      all.push_back(std::move(bytes));
+      all.add(std::move(bytes));
     }
-    return all;
   }
 
   // Once detached, they are ours until the collector adopts them, or recovered at our death.
-  static allot::Handle give_on(std::vector<Bytes> bytes, allot::Owned<JobRecord> job,
+  static allot::Handle give_on(std::span<Bytes> bytes, allot::Owned<JobRecord> job,
                                allot::Owned<ResultRecord> result) {
     for (Bytes& block : bytes) {
       (void)must(block.offer(), "offering a file's bytes");
