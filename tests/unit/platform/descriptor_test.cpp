@@ -37,8 +37,9 @@ TEST(Descriptor, MovingLeavesNothingBehind) {
   const int fd = open_null();
   Descriptor first(fd);
   const Descriptor second(std::move(first));
-  EXPECT_EQ(first.get(),
-            -1);  // NOLINT(bugprone-use-after-move): what a move leaves is the subject
+  // What a move leaves is the subject.
+  // NOLINTNEXTLINE(bugprone-use-after-move,clang-analyzer-cplusplus.Move)
+  EXPECT_EQ(first.get(), -1);
   EXPECT_EQ(second.get(), fd);
   EXPECT_TRUE(is_open(fd));
 }

@@ -136,7 +136,7 @@ TEST_F(PresenceFile, IsMappedWhileAnyProcessSharesTheImage) {
   Pipes pipes{&events_, &orders_};
   ForkedChild child([&] {
     if (!map()) return 1;
-    static std::array<std::byte, 256 * 1024> stack;
+    static std::array<std::byte, std::size_t{256} * 1024> stack;
     // Like vfork's child: other process, same memory.
     const pid_t twin = ::clone(
         [](void* argument) -> int {
