@@ -131,8 +131,9 @@ FAULTS = [
     ("cleared_without_pin", NAMES, "record == nullptr || !record->pins.contains(session)",
      "record == nullptr"),
     ("epoch_stays", NAMES, "ChunkWords::value(epoch.load_relaxed()) + 1", "0"),
-    ("head_cleared_too", NAMES, "std::uint32_t i = ChunkWords::kFirst;", "std::uint32_t i = 1;"),
-    ("chunks_outlive_the_block", NAMES, "end_chunks(first); if (!own", "if (!own"),
+    ("more_than_chunks_cleared", NAMES, "i += ChunkWords::kStride) { auto& word", "++i) { auto& word"),
+    ("chunks_outlive_the_block", NAMES, "end_chunks(first); std::uint32_t word", "std::uint32_t word"),
+    ("overwritten_block_cleared", NAMES, "|| !is_kept(*record)", ""),
     ("chunk_flags_unseen", COUNT, "if (OwnWord::is_exposed(word) || OwnWord::is_offered(word)) { "
      "return confirm(Fault::kFlagsWrong, word); } const", "const"),
     ("chunk_owner_unseen", COUNT, "return sink_->is_present(owner) ? Verdict::kFine",

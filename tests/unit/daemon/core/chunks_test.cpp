@@ -109,8 +109,12 @@ TEST_F(Chunks, AreClearedForTheOnlyUserOfThePublishersUid) {
   EXPECT_TRUE(refused(region->clear_chunks(a, Handle()), Errc::kNameUnknown));
   EXPECT_EQ(word(0), OwnWord::make(a, 700));
   region->unpin(b, handle, region.now_ns).value();
+  const std::uint32_t beside = ChunkWords::head(7);  // a word that is no chunk's
+  region.word(span, ChunkWords::of_chunk(1) + 1).store_relaxed(beside);
   ASSERT_TRUE(region->clear_chunks(a, handle));
   for (std::uint32_t i = 0; i < kChunks; ++i) EXPECT_EQ(word(i), ChunkWords::head(0));
+  EXPECT_EQ(region.word(span, ChunkWords::of_chunk(1) + 1).load_relaxed(), beside);
+  region.word(span, ChunkWords::of_chunk(1) + 1).store_relaxed(0);
   EXPECT_EQ(region.word(span, ChunkWords::kEpoch).load_relaxed(), ChunkWords::head(1));
   EXPECT_EQ(region.word(span, ChunkWords::kChunkCount).load_relaxed(), ChunkWords::head(kChunks));
 
@@ -127,6 +131,13 @@ TEST_F(Chunks, AnOrdinaryBlockIsNotCleared) {
   region->publish(a, "ordinary", ordinary, region.now_ns).value();
   (void)region->find(a, "ordinary").value();
   EXPECT_TRUE(refused(region->clear_chunks(a, ordinary), Errc::kArenaKind));
+}
+
+TEST_F(Chunks, OfABlockThatAMemberOverwroteAreLeftAlone) {
+  region->unpin(b, handle, region.now_ns).value();
+  region.word(span).store_relaxed(OwnWord::make(OwnWord::kFree, 100));
+  EXPECT_TRUE(refused(region->clear_chunks(a, handle), Errc::kArenaKind));
+  EXPECT_EQ(word(0), OwnWord::make(a, 700));
 }
 
 TEST_F(Chunks, EndWithTheNameAndTheLastPin) {
