@@ -2,9 +2,46 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 namespace allot::core {
+
+namespace {
+
+namespace p = protocol;
+
+Expected<p::Body> done(const Expected<void>& result) {
+  if (!result) return result.error();
+  return p::Body(p::Done{});
+}
+
+// Nothing if `body` is no request about published blocks.
+std::optional<Expected<p::Body>> answer_of_names(RegionCore& region, std::uint32_t session,
+                                                 const p::Body& body, const Instant& now) {
+  if (const auto* request = std::get_if<p::Publish>(&body)) {
+    return done(region.publish(session, p::text(request->name), Handle::from_bits(request->handle),
+                               now.unix_ns));
+  }
+  if (const auto* request = std::get_if<p::Unpublish>(&body)) {
+    return done(region.unpublish(session, p::text(request->name),
+                                 Handle::from_bits(request->handle), false, now.monotonic_ns));
+  }
+  if (const auto* request = std::get_if<p::Find>(&body)) {
+    auto found = region.find(session, p::text(request->name));
+    if (!found) return found.error();
+    return p::Body(*found);
+  }
+  if (const auto* request = std::get_if<p::Unpin>(&body)) {
+    return done(region.unpin(session, Handle::from_bits(request->handle), now.monotonic_ns));
+  }
+  if (const auto* request = std::get_if<p::ClearChunks>(&body)) {
+    return done(region.clear_chunks(session, Handle::from_bits(request->handle)));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 void Service::add_region(std::unique_ptr<RegionCore> region, AccessPolicy policy) {
   policies_[region.get()] = std::move(policy);
@@ -59,19 +96,18 @@ bool Service::take_token(Connection& connection, const Instant& now) const {
   return true;
 }
 
-Outcome Service::handle(ConnectionId connection, std::span<const std::byte> bytes,
-                        const Instant& now) {
+Outcome Service::handle(ConnectionId id, std::span<const std::byte> bytes, const Instant& now) {
   Outcome outcome;
-  const auto found = connections_.find(connection);
+  const auto found = connections_.find(id);
   if (found == connections_.end()) return outcome;
   auto message = protocol::decode(bytes);
   if (!message) {
-    outcome.sends.push_back({connection, {0, protocol::make_failure(message.error())}, {}});
+    outcome.sends.push_back({id, {0, protocol::make_failure(message.error())}, {}});
     outcome.drop = message.error();
     return outcome;
   }
   Expected<protocol::Body> body = take_token(found->second, now)
-                                      ? answer(connection, found->second, *message, now, outcome)
+                                      ? answer(id, found->second, *message, now, outcome)
                                       : Error(Errc::kRateLimit, "see messages_per_second");
   if (outcome.commit) return outcome;
   const bool one_way = std::holds_alternative<protocol::FreedElsewhere>(message->body);
@@ -80,18 +116,13 @@ Outcome Service::handle(ConnectionId connection, std::span<const std::byte> byte
     body = protocol::make_failure(body.error());
   }
   if (!one_way && outcome.sends.empty())
-    outcome.sends.push_back({connection, {message->request, *body}, {}});
+    outcome.sends.push_back({id, {message->request, *body}, {}});
   return outcome;
 }
 
 Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection,
                                          const protocol::Message& message, const Instant& now,
                                          Outcome& outcome) {
-  namespace p = protocol;
-  const auto done = [](const Expected<void>& result) -> Expected<p::Body> {
-    if (!result) return result.error();
-    return p::Body(p::Done{});
-  };
   if (std::holds_alternative<p::Hello>(message.body)) {
     return hello(id, connection, message, now, outcome);
   }
@@ -137,25 +168,7 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
     region->note_freed(request->first, now.monotonic_ns);
     return p::Body(p::Done{});
   }
-  if (const auto* request = std::get_if<p::Publish>(&message.body)) {
-    return done(region->publish(session, p::text(request->name), Handle::from_bits(request->handle),
-                                now.unix_ns));
-  }
-  if (const auto* request = std::get_if<p::Unpublish>(&message.body)) {
-    return done(region->unpublish(session, p::text(request->name),
-                                  Handle::from_bits(request->handle), false, now.monotonic_ns));
-  }
-  if (const auto* request = std::get_if<p::Find>(&message.body)) {
-    auto found = region->find(session, p::text(request->name));
-    if (!found) return found.error();
-    return p::Body(*found);
-  }
-  if (const auto* request = std::get_if<p::Unpin>(&message.body)) {
-    return done(region->unpin(session, Handle::from_bits(request->handle), now.monotonic_ns));
-  }
-  if (const auto* request = std::get_if<p::ClearChunks>(&message.body)) {
-    return done(region->clear_chunks(session, Handle::from_bits(request->handle)));
-  }
+  if (auto answered = answer_of_names(*region, session, message.body, now)) return *answered;
   if (std::holds_alternative<p::Bye>(message.body)) {
     region->note_goodbye(session);
     return p::Body(p::Done{});
