@@ -76,16 +76,19 @@ class NamesAnswer final : public RegionAnswer {
  private:
   bool step_region(core::RegionCore& region, std::string& out) override {
     if (!list_.is_begun()) list_.begin(out, region.name(), arenas_ ? "arenas" : "names");
+    // An arena has thousands of words to look at.
+    const std::size_t cost = arenas_ ? kControlSliceItems / 4 : 1;
     std::size_t items = 0;
     auto it = region.names().upper_bound(last_);
-    for (; items < kControlSliceItems && it != region.names().end(); ++items, ++it) {
+    for (; items < kControlSliceItems && it != region.names().end(); items += cost, ++it) {
       add(region, it->first, it->second, out);
       last_ = it->first;
     }
-    for (; items < kControlSliceItems && next_hidden_ < region.hidden_names().size(); ++items) {
+    for (; items < kControlSliceItems && next_hidden_ < region.hidden_names().size();
+         items += cost) {
       add(region, "", region.hidden_names()[next_hidden_++], out);
     }
-    if (items == kControlSliceItems) return false;
+    if (items >= kControlSliceItems) return false;
     list_.end(out);
     last_.clear();
     next_hidden_ = 0;
