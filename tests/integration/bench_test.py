@@ -16,7 +16,8 @@ CLAIMS = {("pair", "64 B"), ("pair", "64 B, shared memory"), ("two-processes", "
           ("arena", "push 16 B, the floor"), ("arena", "push 16 B"),
           ("arena", "push 64 B, the floor"), ("arena", "push 64 B"),
           ("arena", "push and write 16 B, the floor"), ("arena", "push and write 64 B, the floor"),
-          ("arena", "first growth, a page"), ("arena", "scope begin and end")}
+          ("arena", "first growth, a page"), ("arena", "first growth in a region, a page"),
+          ("arena", "scope begin and end")}
 
 
 def check(condition, what):
