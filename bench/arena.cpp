@@ -1,7 +1,7 @@
 // arena: push, push and write, growth, scopes and VlArray, in one process with nothing else to do.
 //
-// Contenders run as in `pair`: processes of their own, a new one each round, taking turns. They need
-// no daemon. One line a claim: the floor and each peer have their own.
+// Contenders run as in `pair`: processes of their own, a new one each round, taking turns. Only growth
+// in a region needs a daemon. One line a claim: the floor and each peer have their own.
 
 #include <unistd.h>
 
@@ -12,6 +12,7 @@
 
 #include "bench/arena_families.hpp"
 #include "bench/contender.hpp"
+#include "bench/daemon.hpp"
 #include "bench/family.hpp"
 
 namespace allot::bench {
@@ -23,11 +24,12 @@ constexpr std::size_t kQuickArrayElements = 1'000'000;
 constexpr double kLeastScopeNs = 2;
 
 std::vector<Sample> run_rounds(const std::vector<std::string>& loops, std::size_t size_bytes,
-                               const Effort& effort, std::uint64_t fixed_pairs = 0) {
+                               const Effort& effort, std::uint64_t fixed_pairs = 0,
+                               const std::string& environment = "ALLOT_BENCH=arena") {
   std::vector<Contender> contenders;
   contenders.reserve(loops.size());
   for (const std::string& loop : loops) {
-    contenders.emplace_back(ContenderSpec{loop, loop, "", -1, fixed_pairs}, "ALLOT_BENCH=arena");
+    contenders.emplace_back(ContenderSpec{loop, loop, "", -1, fixed_pairs}, environment);
     contenders.back().prepare(size_bytes, effort.round);
   }
   std::vector<Sample> samples(loops.size());
@@ -73,6 +75,20 @@ void measure_growth(const Effort& effort, std::vector<Measurement>& measurements
                           {}});
 }
 
+void measure_growth_in_region(const Effort& effort, std::vector<Measurement>& measurements) {
+  const Daemon daemon;
+  const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto samples =
+      run_rounds({"grow-region", "grow-touch-only", "grow-region-and-back", "grow-touch"},
+                 page_bytes, effort, 0, daemon.environment());
+  measurements.push_back({"arena",
+                          "first growth in a region, a page",
+                          "ns",
+                          samples[0],
+                          {{"touching fresh memory", samples[1]}},
+                          {{"ours, given back", samples[2]}, {"touching, unmapped", samples[3]}}});
+}
+
 void measure_scope(const Effort& effort, std::vector<Measurement>& measurements) {
   const auto samples = run_rounds({"temp-arena", "push-arena"}, 16, effort);
   const double allowed_ns = std::max(kLeastScopeNs, 2 * samples[1].median());
@@ -109,6 +125,7 @@ std::vector<Measurement> measure_arena(const Effort& effort) {
   }
   measure_shared_pushes(effort, measurements);
   measure_growth(effort, measurements);
+  measure_growth_in_region(effort, measurements);
   measure_scope(effort, measurements);
   measure_array(effort, measurements);
   return measurements;

@@ -46,6 +46,10 @@ ArenaCore::ArenaCore(const Policy& policy, const ArenaOptions& options, Place pl
       reserve_bytes_(policy.first_bytes),
       stamp_(next_arena_id() << 32) {
   options_.name = name_;
+  if (options_.max_commit_bytes == 0) {
+    const bool in_region = options.source.kind() == ArenaSource::Kind::kRegion;
+    options_.max_commit_bytes = in_region ? kArenaRegionCommitBytes : kArenaPageCommitBytes;
+  }
 }
 
 ArenaCore::~ArenaCore() {

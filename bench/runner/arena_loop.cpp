@@ -4,10 +4,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <memory_resource>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,6 +21,7 @@
 #include <boost/container/pmr/monotonic_buffer_resource.hpp>
 
 #include <allot/scratch.hpp>
+#include <allot/session.hpp>
 #include <allot/shared_arena.hpp>
 #include <allot/vlarray.hpp>
 
@@ -167,6 +174,57 @@ class GrowthLoop final : public BumpLoopBase {
   }
 };
 
+// The same in a region. The daemon commits the memory and takes it back: what it used counts too.
+// `kBack`: so does giving back, which here, without it, takes place all the same.
+template <bool kBack>
+class RegionGrowthLoop final : public BumpLoopBase {
+ public:
+  void run(std::uint64_t count, std::size_t page_bytes) override {
+    for (; count > 0; count -= std::min(count, kPagesPerArena)) {
+      ArenaOptions options = measured_options();
+      options.source = session_;
+      Arena arena = Arena::reserve(kArenaReserveBytes, options);
+      for (std::uint64_t i = 0; i < std::min(count, kPagesPerArena); ++i) {
+        auto* const page = static_cast<char*>(arena.push(page_bytes, page_bytes));
+        if (page == nullptr) throw std::runtime_error("an arena in a region does not grow");
+        *page = 1;
+      }
+      const std::uint64_t grown_ns = time_ns();
+      arena = Arena();
+      // Until the daemon has given it back to the machine, for the next one would not be fresh.
+      std::this_thread::sleep_for(kTwicePunchDelay);
+      if (!kBack) uncounted_ns_ += time_ns() - grown_ns;
+    }
+  }
+  [[nodiscard]] std::uint64_t time_ns() const override {
+    timespec time{};
+    if (clock_gettime(daemon_clock_, &time) != 0) throw std::runtime_error("the daemon's clock");
+    return thread_time_ns() + static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+           static_cast<std::uint64_t>(time.tv_nsec) - uncounted_ns_;
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kTwicePunchDelay{400};
+
+  static clockid_t clock_of_daemon() {
+    const char* const directory = std::getenv("ALLOT_RUNTIME_DIR");
+    if (directory == nullptr) throw std::runtime_error("no ALLOT_RUNTIME_DIR");
+    std::ifstream lock(std::filesystem::path(directory) / "allotd.lock");
+    pid_t pid = 0;
+    clockid_t clock{};
+    if (!(lock >> pid) || clock_getcpuclockid(pid, &clock) != 0) {
+      throw std::runtime_error("no daemon in ALLOT_RUNTIME_DIR");
+    }
+    return clock;
+  }
+
+  Session session_ = Session::connect().value();
+  clockid_t daemon_clock_ = clock_of_daemon();
+  std::uint64_t uncounted_ns_ = 0;
+};
+
+// `kBack`: unmapping counts too.
+template <bool kBack>
 class TouchLoop final : public BumpLoopBase {
  public:
   void run(std::uint64_t count, std::size_t page_bytes) override {
@@ -179,9 +237,15 @@ class TouchLoop final : public BumpLoopBase {
       for (std::uint64_t i = 0; i < std::min(count, kPagesPerArena); ++i, page += page_bytes) {
         *page = 1;
       }
+      const std::uint64_t touched_ns = time_ns();
       ::munmap(got, bytes);
+      if (!kBack) uncounted_ns_ += time_ns() - touched_ns;
     }
   }
+  [[nodiscard]] std::uint64_t time_ns() const override { return thread_time_ns() - uncounted_ns_; }
+
+ private:
+  std::uint64_t uncounted_ns_ = 0;
 };
 
 class TempLoop final : public BumpLoopBase {
@@ -245,7 +309,10 @@ const std::map<std::string, std::function<std::unique_ptr<Loop>()>>& loops() {
       {"write-protobuf", [] { return make_protobuf_loop(true); }},
       {"push-shared", make<SharedLoop>},
       {"grow-arena", make<GrowthLoop>},
-      {"grow-touch", make<TouchLoop>},
+      {"grow-touch", make<TouchLoop<true>>},
+      {"grow-region", make<RegionGrowthLoop<false>>},
+      {"grow-region-and-back", make<RegionGrowthLoop<true>>},
+      {"grow-touch-only", make<TouchLoop<false>>},
       {"temp-arena", make<TempLoop>},
       {"array-vlarray", make<VlArrayLoop>},
       {"array-vector", make<VectorLoop>}};

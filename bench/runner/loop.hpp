@@ -7,11 +7,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <memory>
 #include <stdexcept>
 #include <string>
 
 namespace allot::bench {
+
+/// Processor time of the calling thread.
+[[nodiscard]] inline std::uint64_t thread_time_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
 
 class Loop {
  public:
@@ -21,6 +30,9 @@ class Loop {
 
   /// `pairs` times: allocates `size_bytes`, writes a byte, frees.
   virtual void run(std::uint64_t pairs, std::size_t size_bytes) = 0;
+  /// The clock that rounds are measured by: processor time of this thread, unless others work for the
+  /// loop, or a part of it does not count.
+  [[nodiscard]] virtual std::uint64_t time_ns() const { return thread_time_ns(); }
   /// The file that the allocator's code was loaded from.
   [[nodiscard]] virtual std::string served_by() const = 0;
 

@@ -12,7 +12,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstring>
-#include <ctime>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -62,13 +61,6 @@ void pin_to(int cpu) {
   }
 }
 
-std::uint64_t thread_time_ns() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(time.tv_nsec);
-}
-
 void serve(Loop& loop) {
   std::cout << "ready " << loop.served_by() << std::endl;
   std::string line;
@@ -79,9 +71,9 @@ void serve(Loop& loop) {
     std::size_t size_bytes = 0;
     words >> command >> pairs >> size_bytes;
     if (!words || command != "run") throw std::runtime_error("not a command: " + line);
-    const std::uint64_t start_ns = thread_time_ns();
+    const std::uint64_t start_ns = loop.time_ns();
     loop.run(pairs, size_bytes);
-    std::cout << thread_time_ns() - start_ns << std::endl;
+    std::cout << loop.time_ns() - start_ns << std::endl;
   }
 }
 

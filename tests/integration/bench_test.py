@@ -18,7 +18,8 @@ CLAIMS = {("pair", "64 B"), ("pair", "64 B, shared memory"), ("two-processes", "
           ("arena", "push and write 16 B, the floor"), ("arena", "push and write 64 B, the floor"),
           ("arena", "shared push 16 B by two processes"),
           ("arena", "shared push 64 B by two processes"),
-          ("arena", "first growth, a page"), ("arena", "scope begin and end")}
+          ("arena", "first growth, a page"), ("arena", "first growth in a region, a page"),
+          ("arena", "scope begin and end")}
 
 
 def check(condition, what):

@@ -92,6 +92,8 @@ inline constexpr std::size_t kArenaReserveBytes = std::size_t{64} << 30;
 /// What kArenaReserveBytes means in a region, whose address space is shared by all its sessions; less,
 /// by halves, where its limits or its size leave no room.
 inline constexpr std::size_t kArenaRegionReserveBytes = std::size_t{1} << 30;
+inline constexpr std::size_t kArenaPageCommitBytes = std::size_t{1} << 20;
+inline constexpr std::size_t kArenaRegionCommitBytes = std::size_t{4} << 20;
 inline constexpr std::size_t kNoArenaLimit = ~std::size_t{0};
 
 struct ArenaOptions {
@@ -102,9 +104,10 @@ struct ArenaOptions {
   /// block gets one of its own.
   std::size_t block_bytes = std::size_t{64} << 10;
   std::size_t max_block_bytes = std::size_t{16} << 20;
-  /// Virtual kinds: the first commit; later ones double up to max_commit_bytes.
+  /// Virtual kinds: the first commit; later ones double up to max_commit_bytes. 0: what suits the
+  /// source; kArenaPageCommitBytes, or kArenaRegionCommitBytes, where each commit is a message.
   std::size_t commit_bytes = std::size_t{64} << 10;
-  std::size_t max_commit_bytes = std::size_t{1} << 20;
+  std::size_t max_commit_bytes = 0;
   /// Chained and virtual kinds: bytes acquired or committed at most.
   std::size_t limit_bytes = kNoArenaLimit;
   /// Bytes of popped blocks that are kept for the next growth instead of going back.
