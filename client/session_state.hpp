@@ -142,7 +142,7 @@ class SessionState {
   /// Holds mutex_ of an open session: kDeadline if others hold it too long, kClosed, kForked.
   [[nodiscard]] Expected<Lock> lock_open(CallDeadline& deadline);
   [[nodiscard]] Expected<protocol::Body> request_locked(const protocol::Body& body,
-                                                        CallDeadline& deadline) {
+                                                        CallDeadline& deadline) const {
     return parts_.channel->request(body, deadline.at());
   }
   [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body,

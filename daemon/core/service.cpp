@@ -6,6 +6,21 @@
 
 namespace allot::core {
 
+namespace {
+
+Expected<protocol::Body> body_of(const Expected<void>& result) {
+  if (!result) return result.error();
+  return protocol::Body(protocol::Done{});
+}
+
+template <class T>
+Expected<protocol::Body> body_of(const Expected<T>& result) {
+  if (!result) return result.error();
+  return protocol::Body(*result);
+}
+
+}  // namespace
+
 void Service::add_region(std::unique_ptr<RegionCore> region, AccessPolicy policy) {
   policies_[region.get()] = std::move(policy);
   regions_.push_back(std::move(region));
@@ -87,10 +102,6 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
                                          const protocol::Message& message, const Instant& now,
                                          Outcome& outcome) {
   namespace p = protocol;
-  const auto done = [](const Expected<void>& result) -> Expected<p::Body> {
-    if (!result) return result.error();
-    return p::Body(p::Done{});
-  };
   if (std::holds_alternative<p::Hello>(message.body)) {
     return hello(id, connection, message, now, outcome);
   }
@@ -122,35 +133,31 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
     return p::Body(p::Done{});
   }
   if (const auto* request = std::get_if<p::ReturnSpan>(&message.body)) {
-    return done(region->return_span(session, request->first, now.monotonic_ns));
+    return body_of(region->return_span(session, request->first, now.monotonic_ns));
   }
   if (const auto* request = std::get_if<p::Reserve>(&message.body)) {
-    auto reserved = region->reserve(session, *request);
-    if (!reserved) return reserved.error();
-    return p::Body(*reserved);
+    return body_of(region->reserve(session, *request));
   }
   if (const auto* request = std::get_if<p::Unreserve>(&message.body)) {
-    return done(region->unreserve(session, request->first));
+    return body_of(region->unreserve(session, request->first));
   }
   if (const auto* request = std::get_if<p::FreedElsewhere>(&message.body)) {
     region->note_freed(request->first, now.monotonic_ns);
     return p::Body(p::Done{});
   }
   if (const auto* request = std::get_if<p::Publish>(&message.body)) {
-    return done(region->publish(session, p::text(request->name), Handle::from_bits(request->handle),
-                                now.unix_ns));
+    return body_of(region->publish(session, p::text(request->name),
+                                   Handle::from_bits(request->handle), now.unix_ns));
   }
   if (const auto* request = std::get_if<p::Unpublish>(&message.body)) {
-    return done(region->unpublish(session, p::text(request->name),
-                                  Handle::from_bits(request->handle), false, now.monotonic_ns));
+    return body_of(region->unpublish(session, p::text(request->name),
+                                     Handle::from_bits(request->handle), false, now.monotonic_ns));
   }
   if (const auto* request = std::get_if<p::Find>(&message.body)) {
-    auto found = region->find(session, p::text(request->name));
-    if (!found) return found.error();
-    return p::Body(*found);
+    return body_of(region->find(session, p::text(request->name)));
   }
   if (const auto* request = std::get_if<p::Unpin>(&message.body)) {
-    return done(region->unpin(session, Handle::from_bits(request->handle), now.monotonic_ns));
+    return body_of(region->unpin(session, Handle::from_bits(request->handle), now.monotonic_ns));
   }
   if (std::holds_alternative<p::Bye>(message.body)) {
     region->note_goodbye(session);
