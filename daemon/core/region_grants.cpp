@@ -125,38 +125,6 @@ Expected<GrantPlan> RegionCore::plan_grant(std::uint32_t session,
   return plan;
 }
 
-Expected<std::uint32_t> RegionCore::place_spans(std::uint32_t session,
-                                                const protocol::GrantRequest& request) {
-  const std::uint64_t total = std::uint64_t{request.granules} * request.count;
-  if (request.at == protocol::kAnywhere) {
-    if (const auto first =
-            extents_.allocate(request.granules, request.count, request.align_granules)) {
-      return *first;
-    }
-    return Error(Errc::kRegionFull, std::to_string(total) + " granules wanted, " +
-                                        std::to_string(extents_.free_granules()) +
-                                        " free, longest free run " +
-                                        std::to_string(extents_.largest_free()));
-  }
-  const auto at = static_cast<std::uint32_t>(request.at);
-  const Extent* const run = request.at < view_.granules() ? extents_.find_reserved(at) : nullptr;
-  if (run == nullptr || reservation_at(at)->second.session != session) {
-    return Error(Errc::kNotOwner,
-                 "no reservation of this session goes on at granule " + std::to_string(request.at));
-  }
-  if (at % request.align_granules != 0) {
-    return Error(Errc::kBadAlignment, std::to_string(at) + " is no multiple of " +
-                                          std::to_string(request.align_granules) + " granules");
-  }
-  if (total > run->granules()) {
-    return Error(Errc::kSizeTooLarge, std::to_string(total) +
-                                          " granules wanted, the reservation has " +
-                                          std::to_string(run->granules()) + " left there");
-  }
-  extents_.cut(at, request.granules, request.count);
-  return at;
-}
-
 Expected<protocol::Granted> RegionCore::finish_grant(const GrantPlan& plan,
                                                      std::uint64_t now_unix_ns) {
   auto record = live_session(plan.session);

@@ -94,10 +94,10 @@ FAULTS = [
     ("reservations_outlive_their_session", RECOVERY,
      "while (!record.reservations.empty()) end_reservation(*record.reservations.begin());", ""),
     # reservations
-    ("anybodys_reservation_grows", GRANTS,
+    ("anybodys_reservation_grows", RESERVATIONS,
      "run == nullptr || reservation_at(at)->second.session != session", "run == nullptr"),
-    ("growth_beyond_the_reservation", GRANTS, "if (total > run->granules())", "if (false)"),
-    ("growth_anywhere", GRANTS, "if (request.at == protocol::kAnywhere) {", "if (true) {"),
+    ("growth_beyond_the_reservation", RESERVATIONS, "if (total > run->granules())", "if (false)"),
+    ("growth_anywhere", RESERVATIONS, "if (request.at == protocol::kAnywhere) {", "if (true) {"),
     ("used_memory_called_fresh", GRANTS, "plan.used_granules = dirty_before - dirty_.granules();",
      "(void)dirty_before;"),
     ("shrunk_span_is_free_for_all", RESERVATIONS,
