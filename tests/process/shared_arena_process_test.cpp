@@ -26,7 +26,6 @@ namespace {
 
 using test::Agent;
 using test::ExitNotice;
-using test::Link;
 using test::Random;
 using test::require;
 
