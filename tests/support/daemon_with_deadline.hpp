@@ -20,7 +20,7 @@ class DaemonWithDeadline : public testing::Test {
       : daemon_(ALLOT_ALLOTD_PATH, DaemonProcess::Options{.config = config}) {}
 
   using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::milliseconds kShort{200};
+  static constexpr std::chrono::milliseconds kShort{500};
 
   [[nodiscard]] DaemonProcess& daemon() { return daemon_; }
   [[nodiscard]] ConnectOptions options(std::chrono::milliseconds deadline = kShort) const {
