@@ -119,6 +119,11 @@ void ArenaCore::hold(Arena& arena) noexcept {
   bump.dirty = current_->dirty;
   bump.stamp = stamp_;
   reset_floor(bump);
+  report(bump);
+}
+
+void ArenaCore::report(const ArenaBump& bump) const noexcept {
+  source_->report({kind_, name_, made_at_, used(bump), committed_, reserved_});
 }
 
 void ArenaCore::moved(Arena& from, Arena& to) noexcept {

@@ -141,6 +141,7 @@ class ArenaCore {
 
   void tell(ArenaEvent::Kind kind, const ArenaBump& bump, const void* address, std::size_t size,
             Place place) const noexcept;
+  void report(const ArenaBump& bump) const noexcept;
   [[nodiscard]] bool contains(const ArenaBump& bump, std::uintptr_t address) const noexcept;
   [[nodiscard]] static std::uint64_t used(const ArenaBump& bump) noexcept {
     return bump.cursor - bump.origin;

@@ -53,6 +53,7 @@ void* ArenaCore::push(ArenaBump& bump, std::size_t size, std::size_t alignment, 
   }
   bump.limit = current_->usable_end();
   bump.cursor = start + size;
+  report(bump);
   return hand_out(start, size, bump.dirty, zero);
 }
 
@@ -81,6 +82,7 @@ void* ArenaCore::push_lone(ArenaBump& bump, std::size_t size, std::size_t alignm
   lone_ = block;
   bump.origin -= block->cursor - block->begin;
   bump.floor = kNoFloor;
+  report(bump);
   return hand_out(start, size, block->dirty, zero);
 }
 

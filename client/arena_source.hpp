@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include <allot/arena_options.hpp>
 
@@ -18,6 +19,16 @@ struct Extent {
   std::size_t bytes = 0;
   bool zeroed = false;
   void* token = nullptr;  // the source's own
+};
+
+/// What an arena says of itself to its source.
+struct ArenaReport {
+  ArenaKind kind = ArenaKind::kFixed;
+  std::string_view name;
+  Place made_at;
+  std::uint64_t used_bytes = 0;
+  std::uint64_t committed_bytes = 0;
+  std::uint64_t reserved_bytes = 0;
 };
 
 class BlockSource {
@@ -40,6 +51,8 @@ class BlockSource {
   /// stays as it is.
   [[nodiscard]] virtual std::size_t decommit(std::byte* base, std::size_t bytes) noexcept;
   virtual void give_back(const Extent& extent) noexcept = 0;
+  /// Told when the arena was made, grew, was cleared, shrunk or popped across blocks.
+  virtual void report(const ArenaReport& arena) noexcept;
   /// Unit of commits and of blocks.
   [[nodiscard]] virtual std::size_t page_bytes() const noexcept = 0;
 };

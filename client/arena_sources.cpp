@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <allot/session.hpp>
 
@@ -33,6 +34,8 @@ Errc BlockSource::commit(std::byte* /*base*/, std::size_t /*bytes*/, bool /*popu
 }
 
 std::size_t BlockSource::decommit(std::byte* /*base*/, std::size_t /*bytes*/) noexcept { return 0; }
+
+void BlockSource::report(const ArenaReport& /*arena*/) noexcept {}
 
 namespace {
 
@@ -105,6 +108,10 @@ class RegionSource final : public BlockSource {
   RegionSource(Session session, bool reserves) noexcept
       : session_(std::move(session)), reserves_(reserves) {}
 
+  ~RegionSource() override {
+    if (note_ != nullptr) state().arena_notes().end(note_);
+  }
+
   Extent acquire(std::size_t bytes, std::size_t alignment, Errc& why) noexcept override {
     void* const block =
         session_.allocate_aligned(bytes, std::min(alignment, kRegionAlignmentBytes));
@@ -143,6 +150,15 @@ class RegionSource final : public BlockSource {
     }
   }
 
+  void report(const ArenaReport& arena) noexcept override {
+    ArenaNotes& notes = state().arena_notes();
+    if (!std::exchange(is_reported_, true)) {
+      note_ = notes.begin(arena.kind, arena.name, arena.made_at);
+    }
+    if (note_ == nullptr) return;
+    notes.update(note_, {arena.used_bytes, arena.committed_bytes, arena.reserved_bytes});
+  }
+
   std::size_t page_bytes() const noexcept override {
     return reserves_ ? region::kGranuleBytes : platform::page_size_bytes();
   }
@@ -152,6 +168,8 @@ class RegionSource final : public BlockSource {
 
   Session session_;
   bool reserves_;
+  bool is_reported_ = false;
+  ArenaNotes::Record note_ = nullptr;  // none: no room for it
 };
 
 class ParentSource final : public BlockSource {

@@ -64,6 +64,7 @@ Errc ArenaCore::unwind(ArenaBump& bump, std::uint64_t offset) noexcept {
     bump.cursor = target;
   }
   reset_floor(bump);
+  report(bump);
   return Errc::kOk;
 }
 
@@ -100,9 +101,9 @@ Errc ArenaCore::pop_last(ArenaBump& bump, std::uintptr_t address, std::size_t si
 Errc ArenaCore::clear(ArenaBump& bump, std::size_t retain_bytes) noexcept {
   if (bump.barrier != 0 || children_ != nullptr) return Errc::kScopeOpen;
   const std::size_t keep = std::exchange(options_.retain_bytes, retain_bytes);
+  keep_at_most(retain_bytes);
   const Errc done = unwind(bump, 0);
   options_.retain_bytes = keep;
-  keep_at_most(retain_bytes);
   // 2^32 clears later a mark of the first generation would be taken for a new one.
   stamp_ = (stamp_ & ~std::uint64_t{0xFFFF'FFFF}) | ((stamp_ + 1) & 0xFFFF'FFFF);
   bump.stamp = stamp_;
@@ -159,6 +160,7 @@ std::size_t ArenaCore::shrink(ArenaBump& bump) noexcept {
     bump.dirty = current_->dirty;
     bump.limit = current_->usable_end();
   }
+  report(bump);
   return before - committed_;
 }
 

@@ -17,50 +17,58 @@ using region::CarveWord;
 using region::ChunkWords;
 using region::kGranuleBytes;
 
+Expected<SessionState::ChunkedBlock> SessionState::make_chunked(std::uint64_t size_bytes,
+                                                                std::uint32_t words,
+                                                                std::span<const std::uint32_t> head,
+                                                                std::uint32_t chunk_count) {
+  const std::uint64_t granules = (size_bytes + kGranuleBytes - 1) / kGranuleBytes;
+  if (granules > view_.granules()) return Error(Errc::kSizeTooLarge);
+  CallDeadline deadline(parts_.deadline);
+  auto lock = lock_open(deadline);
+  if (!lock) return lock.error();
+  auto span = obtain_large_locked({static_cast<std::uint32_t>(granules), 1, words}, deadline);
+  if (!span) return span.error();
+  const auto [first, generation] = *span;
+  // Of a cached span: free words behind the first are nobody's while it is not cut.
+  view_.span_ledger(first).carve.store_release(CarveWord::kNone);
+  for (std::uint32_t i = 0; i < head.size(); ++i) {
+    view_.word(first, i + 1).store_relaxed(region::value_word(head[i]));
+  }
+  for (std::uint32_t i = 0; i < chunk_count; ++i) {
+    view_.word(first, ChunkWords::of_chunk(i)).store_relaxed(region::value_word(0));
+  }
+  // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
+  view_.word(first, 0).store_release(OwnWord::make(id_, generation));
+  // R2 pairs with A2 in RegionView::carving_of(): the words before the carve word.
+  view_.span_ledger(first).carve.store_release(CarveWord::kChunked);
+  {
+    const std::lock_guard counting(counters_mutex_);
+    session_heap_->bins[region::kLargeBin].counters->allocations.add_single_writer(1);
+  }
+  return ChunkedBlock{Handle(), mapping_.data() + first * kGranuleBytes, &view_.word(first, 0),
+                      words, granules * kGranuleBytes};
+}
+
+void SessionState::free_chunked(std::byte* block, std::uint32_t words) noexcept {
+  const std::uint32_t first = granule_of(block);
+  if (OwnWord::owner(view_.word(first, 0).load_acquire()) != id_) return;
+  for (std::uint32_t i = 1; i < words; ++i) view_.word(first, i).store_relaxed(0);
+  view_.span_ledger(first).carve.store_release(CarveWord::kLarge);
+  (void)free(block);
+}
+
 Expected<Handle> SessionState::publish_chunked(std::string_view name, std::uint64_t size_bytes,
                                                std::span<const std::uint32_t> head,
                                                std::uint32_t chunk_count) {
   if (!p::is_valid_name(name, region::kNameBytes)) return Error(Errc::kBadName, std::string(name));
-  const std::uint64_t granules = (size_bytes + kGranuleBytes - 1) / kGranuleBytes;
-  if (granules > view_.granules()) return Error(Errc::kSizeTooLarge);
   const std::uint32_t needed = ChunkWords::needed(chunk_count);
   const std::uint32_t words =
       (needed + region::kWordsPerUnit - 1) / region::kWordsPerUnit * region::kWordsPerUnit;
-  CallDeadline deadline(parts_.deadline);
-  std::uint32_t first = 0;
-  std::uint32_t generation = 0;
-  {
-    auto lock = lock_open(deadline);
-    if (!lock) return lock.error();
-    auto span = obtain_large_locked({static_cast<std::uint32_t>(granules), 1, words}, deadline);
-    if (!span) return span.error();
-    first = span->first;
-    generation = span->generation;
-    // Of a cached span: free words behind the first are nobody's while it is not cut.
-    view_.span_ledger(first).carve.store_release(CarveWord::kNone);
-    for (std::uint32_t i = 0; i < head.size(); ++i) {
-      view_.word(first, i + 1).store_relaxed(ChunkWords::head(head[i]));
-    }
-    for (std::uint32_t i = 0; i < chunk_count; ++i) {
-      view_.word(first, ChunkWords::of_chunk(i)).store_relaxed(ChunkWords::head(0));
-    }
-    // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
-    view_.word(first, 0).store_release(OwnWord::make(id_, generation));
-    // R2 pairs with A2 in RegionView::carving_of(): the words before the carve word.
-    view_.span_ledger(first).carve.store_release(CarveWord::kChunked);
-    const std::lock_guard counting(counters_mutex_);
-    session_heap_->bins[region::kLargeBin].counters->allocations.add_single_writer(1);
-  }
-  std::byte* const block = mapping_.data() + first * kGranuleBytes;
-  auto published = publish(name, block);
-  if (published) return published;
-  // Unless the daemon has it all the same, an ordinary large block again, and freed.
-  if (OwnWord::owner(view_.word(first, 0).load_acquire()) == id_) {
-    for (std::uint32_t i = 1; i < words; ++i) view_.word(first, i).store_relaxed(0);
-    view_.span_ledger(first).carve.store_release(CarveWord::kLarge);
-    (void)free(block);
-  }
-  return published.error();
+  auto block = make_chunked(size_bytes, words, head, chunk_count);
+  if (!block) return block.error();
+  auto published = publish(name, block->data);
+  if (!published) free_chunked(block->data, words);  // unless the daemon has it all the same
+  return published;
 }
 
 Expected<SessionState::ChunkedBlock> SessionState::find_chunked(std::string_view name) {
@@ -76,6 +84,23 @@ Expected<SessionState::ChunkedBlock> SessionState::find_chunked(std::string_view
   }
   return ChunkedBlock{found->handle, mapping_.data() + block.span.first * kGranuleBytes, block.word,
                       block.span.word_count, block.carving.block_bytes};
+}
+
+Expected<std::shared_ptr<std::byte>> SessionState::map_read_only(const ChunkedBlock& block) {
+  CallDeadline deadline(parts_.deadline);
+  auto lock = lock_open(deadline);
+  if (!lock) return lock.error();
+  platform::Window::Options options;
+  options.file_offset_bytes = static_cast<std::uint64_t>(block.data - mapping_.data());
+  options.reserve_bytes = options.minimum_bytes = block.size_bytes;
+  options.access = platform::Window::Access::kReadOnly;
+  auto window = platform::Window::reserve(options);
+  if (!window) return window.error();
+  if (auto mapped = window->extend(parts_.files.data, block.size_bytes); !mapped) {
+    return mapped.error();
+  }
+  auto kept = std::make_shared<platform::Window>(std::move(*window));
+  return std::shared_ptr<std::byte>(kept, kept->base());
 }
 
 Expected<void> SessionState::clear_chunks(Handle handle) {

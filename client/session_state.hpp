@@ -26,6 +26,7 @@
 
 #include <allot/session.hpp>
 
+#include "client/arena_notes.hpp"
 #include "client/call_deadline.hpp"
 #include "client/channel.hpp"
 #include "client/exit_watch.hpp"
@@ -106,17 +107,27 @@ class SessionState {
     std::uint32_t word_count = 0;
     std::uint64_t size_bytes = 0;
   };
-  /// A large block with `head` in its words from 1 on and untouched chunks behind, published.
+  /// A large block of `words` own words, a multiple of kWordsPerUnit, with `head` in those from 1 on and
+  /// untouched chunks behind. `handle` is empty.
+  [[nodiscard]] Expected<ChunkedBlock> make_chunked(std::uint64_t size_bytes, std::uint32_t words,
+                                                    std::span<const std::uint32_t> head,
+                                                    std::uint32_t chunk_count);
+  /// As free(), if it is ours; it has `words` own words.
+  void free_chunked(std::byte* block, std::uint32_t words) noexcept;
+  /// The same, published.
   [[nodiscard]] Expected<Handle> publish_chunked(std::string_view name, std::uint64_t size_bytes,
                                                  std::span<const std::uint32_t> head,
                                                  std::uint32_t chunk_count);
   [[nodiscard]] Expected<ChunkedBlock> find_chunked(std::string_view name);
+  /// The block's data once more, mapped without write permission.
+  [[nodiscard]] Expected<std::shared_ptr<std::byte>> map_read_only(const ChunkedBlock& block);
   /// kArenaShared if this process or another one has found it more than once.
   [[nodiscard]] Expected<void> clear_chunks(Handle handle);
 
   // Life.
   [[nodiscard]] SessionId id() const noexcept;
   [[nodiscard]] std::size_t slot() const noexcept { return slot_; }
+  [[nodiscard]] ArenaNotes& arena_notes() noexcept { return arena_notes_; }
   /// kOk, kClosed or kForked.
   [[nodiscard]] Errc life_error() const noexcept;
   /// False once it is closed or has lost its service.
@@ -286,6 +297,7 @@ class SessionState {
   std::vector<Handle> late_pins_;          // whose callers gave up; they are still to be ended
   std::vector<std::uint32_t> late_heaps_;  // the same; the next threads' heaps
   std::vector<std::uint32_t> late_reservations_;  // the same; still to be ended
+  ArenaNotes arena_notes_{*this};
 };
 
 /// The state behind a public handle, for other parts of the library.

@@ -6,15 +6,13 @@
 #include <string>
 #include <utility>
 
+#include "client/place_text.hpp"
 #include "client/session_state.hpp"
 #include "shared/region/chunk_words.hpp"
 
 namespace allot::detail {
 
 using region::ChunkWords;
-
-static_assert(kMaxChunks == ChunkWords::kMaxChunks && kMaxChunkUnits == ChunkWords::kMaxValue);
-static_assert(kChunkWordStride == ChunkWords::kStride);
 
 namespace {
 
@@ -30,12 +28,9 @@ Head head_of(const ChunkShape& shape, Place place) {
   head[ChunkWords::kUnitBytes - 1] = shape.unit_bytes;
   head[ChunkWords::kChunkUnits - 1] = shape.chunk_units;
   head[ChunkWords::kChunkCount - 1] = shape.chunk_count;
-  std::string text = std::string(place.file) + ':' + std::to_string(place.line);
-  constexpr std::size_t kRoom = std::size_t{2} * ChunkWords::kPlaceWords;
-  if (text.size() > kRoom) text.erase(0, text.size() - kRoom);  // the end tells more
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    head[ChunkWords::kPlace - 1 + i / 2] |= std::uint32_t{static_cast<unsigned char>(text[i])}
-                                            << (8 * (i % 2));
+  const std::string text = place_text(place, std::size_t{2} * ChunkWords::kPlaceWords);
+  for (std::uint32_t i = 0; i < ChunkWords::kPlaceWords; ++i) {
+    head[ChunkWords::kPlace - 1 + i] = region::text_value(text, i);
   }
   return head;
 }
@@ -46,10 +41,10 @@ Expected<ChunkShape> shape_of(ChunkForm form, std::uint64_t unit_bytes, std::uin
                               std::uint64_t chunk_units) {
   const auto refuse = [](const std::string& what) { return Error(Errc::kBadArgument, what); };
   if (units == 0 || unit_bytes == 0) return Error(Errc::kSizeZero);
-  if (unit_bytes > ChunkWords::kMaxValue) {
+  if (unit_bytes > kMaxChunkUnits) {
     return Error(Errc::kSizeTooLarge, std::to_string(unit_bytes) +
                                           " bytes an element, the most is " +
-                                          std::to_string(ChunkWords::kMaxValue));
+                                          std::to_string(kMaxChunkUnits));
   }
   if (units > ~std::uint64_t{0} / unit_bytes) return Error(Errc::kSizeTooLarge);
   if (chunk_units == 0) {
@@ -75,7 +70,7 @@ Expected<ChunkShape> shape_of(ChunkForm form, std::uint64_t unit_bytes, std::uin
 Expected<SharedChunks> SharedChunks::create(const Session& session, std::string_view name,
                                             const ChunkShape& shape, Place place) {
   SessionState& state = SessionAccess::state(session);
-  const std::uint64_t bytes = shape.chunk_bytes() * shape.chunk_count;
+  const std::uint64_t bytes = shape.size_bytes();
   auto published = state.publish_chunked(name, bytes, head_of(shape, place), shape.chunk_count);
   if (!published) return published.error();
   auto chunks = attach(session, name, shape.form, shape.unit_bytes, ShareAccess::kReadWrite);
@@ -107,7 +102,13 @@ Expected<SharedChunks> SharedChunks::attach(const Session& session, std::string_
                      (head->form == ChunkForm::kArray ? "an array" : "an arena") + " of units of " +
                      std::to_string(head->unit_bytes) + " bytes");
   }
-  chunks.shape_ = {head->form, head->unit_bytes, head->chunk_units, head->chunk_count};
+  chunks.shape_ = *head;
+  if (access == ShareAccess::kReadOnly) {
+    auto view = SessionAccess::state(session).map_read_only(*block);
+    if (!view) return view.error();
+    chunks.read_only_ = std::move(*view);
+    chunks.data_ = chunks.read_only_.get();
+  }
   return chunks;
 }
 
@@ -117,6 +118,7 @@ void SharedChunks::swap(SharedChunks& other) noexcept {
   std::swap(shape_, other.shape_);
   std::swap(access_, other.access_);
   std::swap(data_, other.data_);
+  std::swap(read_only_, other.read_only_);
   std::swap(head_words_, other.head_words_);
   std::swap(chunk_words_, other.chunk_words_);
   std::swap(word_, other.word_);
@@ -129,6 +131,11 @@ void SharedChunks::detach() noexcept {
   if (data_ == nullptr) return;
   close_chunk();
   data_ = nullptr;
+  if (SessionAccess::state(*session_).life_error() == Errc::kForked) {
+    // Not mapped here: forgotten without unmapping what may lie there now.
+    (void)new std::shared_ptr<std::byte>(std::move(read_only_));
+  }
+  read_only_.reset();
   // Nobody can be told: a lost daemon has no pins, and they end with the session anyway.
   (void)session_->unpin(handle_);
   session_.reset();
@@ -203,16 +210,12 @@ Expected<void> SharedChunks::unpublish(std::string_view name) {
 }
 
 std::uint32_t SharedChunks::epoch() const noexcept {
-  return data_ == nullptr ? 0 : ChunkWords::value(head_words_[ChunkWords::kEpoch].load_acquire());
+  return data_ == nullptr ? 0 : region::word_value(head_words_[ChunkWords::kEpoch].load_acquire());
 }
 
 ChunkUsage SharedChunks::usage() const noexcept {
   if (data_ == nullptr) return {};
-  const region::ChunkSums sums = region::sum_chunks(
-      head_words_, {shape_.form, shape_.unit_bytes, shape_.chunk_units, shape_.chunk_count});
-  return {sums.untouched,        sums.open,    sums.closed,
-          sums.used_bytes,       size_bytes(), sums.open_rest_bytes,
-          sums.closed_rest_bytes};
+  return region::sum_chunks(head_words_, shape_);
 }
 
 }  // namespace allot::detail

@@ -99,6 +99,17 @@ void add_space(json::object& out, const region::SpaceSums& space) {
   out["spans"] = space.spans;
 }
 
+std::string_view noted_kind_name(region::NotedKind kind) noexcept {
+  switch (kind) {
+    case region::NotedKind::kFixed: return "fixed";
+    case region::NotedKind::kChained: return "chained";
+    case region::NotedKind::kVirtual: return "virtual";
+    case region::NotedKind::kChainedVirtual: return "chained virtual";
+    case region::NotedKind::kUnused: break;
+  }
+  return "unknown";
+}
+
 json::object session_json(const core::RegionCore& region, std::uint32_t id,
                           const core::RegionCore::SessionRecord& record,
                           const region::SessionSums& sums) {
@@ -172,7 +183,7 @@ json::object arena_json(const core::RegionCore& region, const std::string& name,
   const auto* const words = &view.word(span->first, 0);
   const auto head = region::read_chunk_head(words, span->word_count, carving.block_bytes);
   if (!head) return {};
-  const region::ChunkSums sums = region::sum_chunks(words, *head);
+  const ChunkUsage sums = region::sum_chunks(words, *head);
   json::object out = name_json(region, name, record);
   out["kind"] = head->form == detail::ChunkForm::kArray ? "shared array" : "shared arena";
   out["used_bytes"] = sums.used_bytes;
@@ -180,12 +191,27 @@ json::object arena_json(const core::RegionCore& region, const std::string& name,
   out["reserved_bytes"] = carving.block_bytes;
   out["unit_bytes"] = head->unit_bytes;
   out["chunk_bytes"] = head->chunk_bytes();
-  out["untouched_chunks"] = sums.untouched;
-  out["open_chunks"] = sums.open;
-  out["closed_chunks"] = sums.closed;
+  out["untouched_chunks"] = sums.untouched_chunks;
+  out["open_chunks"] = sums.open_chunks;
+  out["closed_chunks"] = sums.closed_chunks;
   out["rest_bytes"] = sums.open_rest_bytes + sums.closed_rest_bytes;
-  out["epoch"] = region::ChunkWords::value(words[region::ChunkWords::kEpoch].load_relaxed());
-  out["made_at"] = region::read_chunk_place(words, span->word_count);
+  out["epoch"] = region::word_value(words[region::ChunkWords::kEpoch].load_relaxed());
+  out["made_at"] =
+      region::read_text(words + region::ChunkWords::kPlace, region::ChunkWords::kPlaceWords);
+  return out;
+}
+
+json::object note_json(const region::ArenaNote& note, const core::SpanInfo& span) {
+  json::object out;
+  out["name"] = note.name;
+  out["state"] = "exclusive";
+  out["kind"] = json_view(noted_kind_name(note.kind));
+  out["session"] = span.session;
+  out["uid"] = span.uid;
+  out["used_bytes"] = note.figures.used_bytes;
+  out["committed_bytes"] = note.figures.committed_bytes;
+  out["reserved_bytes"] = note.figures.reserved_bytes;
+  out["made_at"] = note.made_at;
   return out;
 }
 

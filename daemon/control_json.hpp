@@ -14,6 +14,7 @@
 #include <allot/expected.hpp>
 
 #include "daemon/core/region_core.hpp"
+#include "shared/region/arena_note.hpp"
 #include "shared/region/audit_report.hpp"
 
 namespace allot::daemon {
@@ -45,6 +46,10 @@ void add_space(boost::json::object& out, const region::SpaceSums& space);
 [[nodiscard]] boost::json::object arena_json(const core::RegionCore& region,
                                              const std::string& name,
                                              const core::RegionCore::NameRecord& record);
+
+/// An arena of one process, as that says; `span` holds its note.
+[[nodiscard]] boost::json::object note_json(const region::ArenaNote& note,
+                                            const core::SpanInfo& span);
 
 [[nodiscard]] boost::json::object violation_json(const region::Violation& violation);
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "daemon/control_json.hpp"
+#include "shared/region/arena_note.hpp"
 #include "shared/region/span_walk.hpp"
 
 namespace allot::daemon {
@@ -66,46 +67,103 @@ class SpansAnswer final : public RegionAnswer {
   std::uint64_t spans_ = 0;  // of this region
 };
 
-// Names, or those of them that are arenas.
+// What has a name in a region, and what had one and is still pinned.
+class NameWalk {
+ public:
+  /// Calls `visit(name, record)` for at most `count` of them; true when there are no more.
+  template <class Visit>
+  bool step(const core::RegionCore& region, std::size_t count, const Visit& visit) {
+    auto it = region.names().upper_bound(last_);
+    for (; count > 0 && it != region.names().end(); --count, ++it) {
+      visit(it->first, it->second);
+      last_ = it->first;
+    }
+    for (; count > 0 && next_hidden_ < region.hidden_names().size(); --count) {
+      visit("", region.hidden_names()[next_hidden_++]);
+    }
+    return count > 0;
+  }
+
+ private:
+  std::string last_;
+  std::size_t next_hidden_ = 0;
+};
+
 class NamesAnswer final : public RegionAnswer {
  public:
-  NamesAnswer(const ControlQuery& query, ControlContext context, Regions regions)
-      : RegionAnswer(query, std::move(context), std::move(regions)),
-        arenas_(query.kind == ControlQuery::Kind::kArenas) {}
+  using RegionAnswer::RegionAnswer;
 
  private:
   bool step_region(core::RegionCore& region, std::string& out) override {
-    if (!list_.is_begun()) list_.begin(out, region.name(), arenas_ ? "arenas" : "names");
-    // An arena has thousands of words to look at.
-    const std::size_t cost = arenas_ ? kControlSliceItems / 4 : 1;
-    std::size_t items = 0;
-    auto it = region.names().upper_bound(last_);
-    for (; items < kControlSliceItems && it != region.names().end(); items += cost, ++it) {
-      add(region, it->first, it->second, out);
-      last_ = it->first;
+    if (!list_.is_begun()) {
+      list_.begin(out, region.name(), "names");
+      walk_ = {};
     }
-    for (; items < kControlSliceItems && next_hidden_ < region.hidden_names().size();
-         items += cost) {
-      add(region, "", region.hidden_names()[next_hidden_++], out);
-    }
-    if (items >= kControlSliceItems) return false;
+    const auto add = [&](const std::string& name, const core::RegionCore::NameRecord& record) {
+      list_.add(out, name_json(region, name, record));
+    };
+    if (!walk_.step(region, kControlSliceItems, add)) return false;
     list_.end(out);
-    last_.clear();
-    next_hidden_ = 0;
     return true;
   }
 
-  void add(const core::RegionCore& region, const std::string& name,
-           const core::RegionCore::NameRecord& record, std::string& out) {
-    const json::object item =
-        arenas_ ? arena_json(region, name, record) : name_json(region, name, record);
-    if (!item.empty()) list_.add(out, item);
+  ItemList list_;
+  NameWalk walk_;
+};
+
+// Arenas: first those that processes share, by name; then those of one process, by the notes in its
+// spans.
+class ArenasAnswer final : public RegionAnswer {
+ public:
+  using RegionAnswer::RegionAnswer;
+
+ private:
+  bool step_region(core::RegionCore& region, std::string& out) override {
+    if (!list_.is_begun()) {
+      list_.begin(out, region.name(), "arenas");
+      names_ = {};
+      shared_done_ = false;
+      next_granule_ = 0;
+    }
+    if (!shared_done_) {
+      const auto add = [&](const std::string& name, const core::RegionCore::NameRecord& record) {
+        const json::object item = arena_json(region, name, record);
+        if (!item.empty()) list_.add(out, item);
+      };
+      // Each has thousands of words to look at.
+      shared_done_ = names_.step(region, 4, add);
+      return false;
+    }
+    for (std::size_t spans = 0; spans < kSpansPerSlice; ++spans) {
+      const core::Extent* const extent = region.extents().at_or_after(next_granule_);
+      if (extent == nullptr || extent->first() >= window_granules(region)) {
+        list_.end(out);
+        return true;
+      }
+      next_granule_ = extent->end();
+      if (extent->is_span() && add_notes(region, *extent, out)) return false;
+    }
+    return false;
   }
 
-  bool arenas_;
+  // True if the span has a block of notes: enough for one slice.
+  bool add_notes(const core::RegionCore& region, const core::Extent& extent, std::string& out) {
+    const auto* const records = region::find_notes(region.view(), extent.first());
+    if (records == nullptr) return false;
+    for (std::uint32_t i = 0; i < region::ArenaNoteWords::kRecords; ++i) {
+      const auto note = region::read_note(records + i * region::ArenaNoteWords::kStride);
+      if (note) list_.add(out, note_json(*note, extent.info));
+    }
+    return true;
+  }
+
+  // To look at one costs a few cache lines.
+  static constexpr std::size_t kSpansPerSlice = kControlSliceWords / 64;
+
   ItemList list_;
-  std::string last_;
-  std::size_t next_hidden_ = 0;
+  NameWalk names_;
+  bool shared_done_ = false;
+  std::uint32_t next_granule_ = 0;
 };
 
 }  // namespace
@@ -114,6 +172,9 @@ std::unique_ptr<ControlRequest> make_list_answer(const ControlQuery& query, Cont
                                                  Regions regions) {
   if (query.kind == ControlQuery::Kind::kSpans) {
     return std::make_unique<SpansAnswer>(query, std::move(context), std::move(regions));
+  }
+  if (query.kind == ControlQuery::Kind::kArenas) {
+    return std::make_unique<ArenasAnswer>(query, std::move(context), std::move(regions));
   }
   return std::make_unique<NamesAnswer>(query, std::move(context), std::move(regions));
 }

@@ -153,10 +153,10 @@ Expected<void> RegionCore::clear_chunks(std::uint32_t session, Handle handle) {
   }
   for (std::uint32_t i = ChunkWords::kFirst; i < span->word_count; i += ChunkWords::kStride) {
     auto& word = view_.word(first, i);
-    if (word.load_relaxed() != 0) word.store_release(ChunkWords::head(0));
+    if (word.load_relaxed() != 0) word.store_release(region::value_word(0));
   }
   auto& epoch = view_.word(first, ChunkWords::kEpoch);
-  epoch.store_release(ChunkWords::head(ChunkWords::value(epoch.load_relaxed()) + 1));
+  epoch.store_release(region::value_word(region::word_value(epoch.load_relaxed()) + 1));
   return {};
 }
 

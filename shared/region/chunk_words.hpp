@@ -15,18 +15,18 @@
 // | session | being filled by its user    | that user: a store a push; recovery: freed |
 // | freed   | closed, filled that far     | whoever claims what is left of it (CAS)    |
 //
-// Head words are *free* words that hold a number below 2^18; they never change but for the epoch.
+// Head words are value words; they never change but for the epoch.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <string>
 
+#include <allot/chunk_usage.hpp>
 #include <allot/detail/atomic.hpp>
-#include <allot/detail/chunk_form.hpp>
-#include <allot/detail/own_word.hpp>
+#include <allot/detail/chunk_shape.hpp>
 
 #include "shared/region/geometry.hpp"
+#include "shared/region/value_words.hpp"
 
 namespace allot::region {
 
@@ -38,10 +38,8 @@ struct ChunkWords {
   static constexpr std::uint32_t kChunkCount = 5;
   static constexpr std::uint32_t kPlace = 16;  // where it was made: two bytes of text a word
   static constexpr std::uint32_t kPlaceWords = 48;
-  static constexpr std::uint32_t kFirst = 64;   // word of chunk 0
-  static constexpr std::uint32_t kStride = 16;  // a cache line
-  static constexpr std::uint32_t kMaxValue = detail::OwnWord::kGenerationMask;
-  static constexpr std::uint32_t kMaxChunks = (kMaxWordsPerSpan - kFirst) / kStride;
+  static constexpr std::uint32_t kFirst = 64;  // word of chunk 0
+  static constexpr std::uint32_t kStride = detail::kChunkWordStride;
 
   static constexpr std::uint32_t of_chunk(std::uint32_t chunk) noexcept {
     return kFirst + chunk * kStride;
@@ -49,47 +47,19 @@ struct ChunkWords {
   static constexpr std::uint32_t needed(std::uint32_t chunk_count) noexcept {
     return of_chunk(chunk_count);
   }
-  static constexpr std::uint32_t head(std::uint32_t value) noexcept {
-    return detail::OwnWord::make(detail::OwnWord::kFree, value);
-  }
-  static constexpr std::uint32_t value(std::uint32_t word) noexcept {
-    return detail::OwnWord::generation(word);
-  }
 };
 
-/// A block's head words, checked: chunk_count chunks and their words lie inside the block and its words.
-struct ChunkHead {
-  detail::ChunkForm form = detail::ChunkForm::kArena;
-  std::uint32_t unit_bytes = 0;
-  std::uint32_t chunk_units = 0;
-  std::uint32_t chunk_count = 0;
-
-  [[nodiscard]] std::uint64_t chunk_bytes() const noexcept {
-    return std::uint64_t{unit_bytes} * chunk_units;
-  }
-};
-
-struct ChunkSums {
-  std::uint32_t untouched = 0;
-  std::uint32_t open = 0;
-  std::uint32_t closed = 0;
-  std::uint64_t used_bytes = 0;
-  std::uint64_t open_rest_bytes = 0;    // of open chunks, not filled
-  std::uint64_t closed_rest_bytes = 0;  // of closed ones
-};
+static_assert(ChunkWords::needed(detail::kMaxChunks) <= kMaxWordsPerSpan &&
+              ChunkWords::needed(detail::kMaxChunks + 1) > kMaxWordsPerSpan);
 
 /// `words` are the own words of a block of chunks, `word_count` of them committed. Nothing if they make
 /// no sense: members can write them.
-[[nodiscard]] std::optional<ChunkHead> read_chunk_head(const detail::Atomic<std::uint32_t>* words,
-                                                       std::uint32_t word_count,
-                                                       std::uint64_t block_bytes) noexcept;
+[[nodiscard]] std::optional<detail::ChunkShape> read_chunk_head(
+    const detail::Atomic<std::uint32_t>* words, std::uint32_t word_count,
+    std::uint64_t block_bytes) noexcept;
 
 /// How its chunks stand; while others fill them, each as it was at some moment. O(chunks).
-[[nodiscard]] ChunkSums sum_chunks(const detail::Atomic<std::uint32_t>* words,
-                                   const ChunkHead& head) noexcept;
-
-/// Where it was made, as the maker said it: anything but printable ASCII becomes '?'.
-[[nodiscard]] std::string read_chunk_place(const detail::Atomic<std::uint32_t>* words,
-                                           std::uint32_t word_count);
+[[nodiscard]] ChunkUsage sum_chunks(const detail::Atomic<std::uint32_t>* words,
+                                    const detail::ChunkShape& shape) noexcept;
 
 }  // namespace allot::region

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "shared/region/arena_note.hpp"
 #include "shared/region/chunk_words.hpp"
 #include "shared/region/size_class.hpp"
 
@@ -110,6 +111,16 @@ std::string layout_text() {
   ALLOT_CONSTANT(ChunkWords::kPlaceWords);
   ALLOT_CONSTANT(ChunkWords::kFirst);
   ALLOT_CONSTANT(ChunkWords::kStride);
+  ALLOT_CONSTANT(ArenaNoteWords::kForm);
+  ALLOT_CONSTANT(ArenaNoteWords::kFirst);
+  ALLOT_CONSTANT(ArenaNoteWords::kStride);
+  ALLOT_CONSTANT(ArenaNoteWords::kSequence);
+  ALLOT_CONSTANT(ArenaNoteWords::kKind);
+  ALLOT_CONSTANT(ArenaNoteWords::kUsed);
+  ALLOT_CONSTANT(ArenaNoteWords::kCommitted);
+  ALLOT_CONSTANT(ArenaNoteWords::kReserved);
+  ALLOT_CONSTANT(ArenaNoteWords::kName);
+  ALLOT_CONSTANT(ArenaNoteWords::kPlace);
   for (const SizeClass& one : kSizeClasses) {
     line(out, "class.block_bytes", one.block_bytes);
     line(out, "class.cell_bytes", one.cell_bytes);

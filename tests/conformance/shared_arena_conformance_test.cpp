@@ -18,6 +18,7 @@
 #include <allot/shared_vlarray.hpp>
 
 #include "tests/support/conformance.hpp"
+#include "tests/support/fault_probe.hpp"
 #include "tests/support/refusal.hpp"
 
 namespace allot {
@@ -199,11 +200,21 @@ TEST_P(SharedArenas, ComeAndGoWithoutEndInTheSameMemory) {
   }
 }
 
-TEST_P(SharedArenas, AReaderMayNotPush) {
+TEST_P(SharedArenas, AReaderReadsAndMayNotPush) {
   SharedArena mine = make("a", {});
+  auto* const written = static_cast<char*>(mine.push(16));
+  std::strcpy(written, "for all");
   SharedArena reader = SharedArena::attach(add_session(), "a", ShareAccess::kReadOnly).value();
   EXPECT_EQ(reader.push(16), nullptr);
   EXPECT_EQ(SharedArena::last_error(), Errc::kReadOnly);
+  auto* const read = static_cast<char*>(reader.at(mine.offset_of(written), 16));
+  ASSERT_NE(read, nullptr);
+  EXPECT_STREQ(read, "for all");
+  EXPECT_TRUE(test::write_faults(reinterpret_cast<std::byte*>(read))) << "a stray store";
+  std::strcpy(written, "changed");
+  EXPECT_STREQ(read, "changed") << "the same memory";
+  SharedArena moved = std::move(reader);
+  EXPECT_STREQ(read, "changed");
   EXPECT_TRUE(mine.unpublish("a").has_value());
 }
 

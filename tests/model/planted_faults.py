@@ -21,6 +21,7 @@ MESSAGE = "shared/protocol/message.cpp"
 VIEW = "shared/region/region_view.cpp"
 COUNT = "shared/region/span_count.cpp"
 CHUNK = "shared/region/chunk_words.cpp"
+NOTE = "shared/region/arena_note.cpp"
 
 # name, file, what stands there (once, spaces do not matter), what is planted
 FAULTS = [
@@ -130,7 +131,7 @@ FAULTS = [
     ("cleared_by_strangers", NAMES, "if ((*caller)->peer.uid != record->uid) {", "if (false) {"),
     ("cleared_without_pin", NAMES, "record == nullptr || !record->pins.contains(session)",
      "record == nullptr"),
-    ("epoch_stays", NAMES, "ChunkWords::value(epoch.load_relaxed()) + 1", "0"),
+    ("epoch_stays", NAMES, "region::word_value(epoch.load_relaxed()) + 1", "0"),
     ("more_than_chunks_cleared", NAMES, "i += ChunkWords::kStride) { auto& word", "++i) { auto& word"),
     ("chunks_outlive_the_block", NAMES, "end_chunks(first); std::uint32_t word", "std::uint32_t word"),
     ("overwritten_block_cleared", NAMES, "|| !is_kept(*record)", ""),
@@ -140,10 +141,19 @@ FAULTS = [
      "return true ? Verdict::kFine"),
     ("chunk_form_cut_short", CHUNK, "const std::uint32_t form = read(ChunkWords::kForm);",
      "const std::uint32_t form = read(ChunkWords::kForm) & 0xFF;"),
-    ("chunk_count_unbounded", CHUNK, "ChunkWords::needed(head.chunk_count) > word_count", "false"),
-    ("chunks_beyond_the_block", CHUNK, "head.chunk_bytes() * head.chunk_count > block_bytes", "false"),
-    ("chunk_fill_unbounded", CHUNK, "std::min(ChunkWords::value(word), head.chunk_units)",
-     "ChunkWords::value(word)"),
+    ("chunk_count_unbounded", CHUNK, "ChunkWords::needed(shape.chunk_count) > word_count", "false"),
+    ("chunks_beyond_the_block", CHUNK, "shape.size_bytes() > block_bytes", "false"),
+    ("chunk_fill_unbounded", CHUNK, "std::min(word_value(word), shape.chunk_units)",
+     "word_value(word)"),
+    ("note_read_in_the_middle", NOTE,
+     "if (record[Words::kSequence].load_relaxed() == sequence) return note;", "return note;"),
+    ("note_of_an_odd_sequence", NOTE, "if ((word_value(sequence) & 1U) != 0) continue;", ""),
+    ("note_stays_odd_after_a_death", NOTE, "word_value(sequence_.load_relaxed()) & ~1U",
+     "word_value(sequence_.load_relaxed())"),
+    ("note_numbers_cut_short", NOTE, "kWordsOfNumber = 3", "kWordsOfNumber = 2"),
+    ("notes_beyond_the_words", NOTE,
+     "span->word_count < Words::of_record(Words::kRecords)", "span->word_count < 1024"),
+    ("notes_of_any_form", NOTE, "return form == Words::kForm ? words", "return form != 99 ? words"),
     ("small_block_taken", RECOVERY,
      "if (!region::CarveWord::is_one_block("
      "view_.span_ledger(extent.first()).carve.load_acquire())) { return; }", ""),
@@ -209,7 +219,8 @@ SUITE = fault_planting.Suite(
              "tests/support/pure_daemon.cpp", "tests/support/audited_region.cpp"],
     programs={"unit": ["tests/unit/daemon/core/*_test.cpp", "tests/unit/protocol/message_test.cpp",
                        "tests/unit/region/region_view_test.cpp",
-                       "tests/unit/region/layout_test.cpp"],
+                       "tests/unit/region/layout_test.cpp",
+                       "tests/unit/region/arena_note_test.cpp"],
               "model": ["tests/model/core_simulation_test.cpp"]},
     faults=[fault_planting.Fault(*one) for one in FAULTS])
 

@@ -14,8 +14,6 @@
 #include <vector>
 
 #include <allot/session.hpp>
-#include <allot/shared_arena.hpp>
-#include <allot/shared_vlarray.hpp>
 #include <allot/version.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -157,24 +155,6 @@ TEST_F(Allotctl, SpansAreCollectedFromManyPages) {
     ASSERT_EQ(spans[i].at("first").to_number<std::uint32_t>(), i);
   }
   EXPECT_TRUE(region.at("next").is_null());
-}
-
-TEST_F(Allotctl, SharedArenasAreListed) {
-  Session session = connect();
-  auto arena = SharedArena::create(session, "frames", {std::uint64_t{1} << 20}).value();
-  ASSERT_NE(arena.push(1000), nullptr);
-  auto array = SharedVlArray<int>::create(session, "numbers", 1000).value();
-  const ProgramResult arenas = run({"arenas"});
-  EXPECT_THAT(
-      arenas.out,
-      ContainsRegex("frames +shared arena +1008 B +1.0 MiB +1.0 MiB +63.0 KiB +1 +1 +[0-9]+ "
-                    ".*allotctl_test.cpp:[0-9]+"));
-  EXPECT_THAT(arenas.out, ContainsRegex("numbers +shared array"));
-  const json::object answer = json_of({"arenas"});
-  EXPECT_EQ(answer.at("regions").as_array().at(0).as_object().at("arenas").as_array().size(), 2U);
-  arena.unpublish("frames").value();
-  EXPECT_THAT(run({"arenas"}).out, HasSubstr("(unpublished)"));
-  array.unpublish("numbers").value();
 }
 
 TEST_F(Allotctl, NamesAreListedAndTakenAway) {

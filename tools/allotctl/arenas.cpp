@@ -1,4 +1,5 @@
-// allotctl arenas: which arenas and arrays processes share, how full they are, who uses them.
+// allotctl arenas: which arenas lie in a region, how full they are, who uses them; those that processes
+// share, and those of one process.
 
 #include <iostream>
 
@@ -21,20 +22,28 @@ void print_arenas(const json::object& answer) {
                {"REST"},
                {"OPEN"},
                {"USERS"},
+               {"SESSION"},
                {"UID"},
                {"AGE"},
                {"MADE AT", Table::Align::kLeft}});
   for (const json::object* const region : list_of(answer, "regions")) {
     for (const json::object* const one : list_of(*region, "arenas")) {
-      const bool hidden = text_of(*one, "state") == "hidden";
+      const std::string state = text_of(*one, "state");
+      const bool hidden = state == "hidden";
+      const bool exclusive = state == "exclusive";
+      const auto of_chunks = [exclusive](std::string text) {
+        return exclusive ? std::string("-") : text;
+      };
       table.add({text_of(*region, "region"), hidden ? "(unpublished)" : text_of(*one, "name"),
                  text_of(*one, "kind"), bytes_text(number_of(*one, "used_bytes")),
                  bytes_text(number_of(*one, "committed_bytes")),
                  bytes_text(number_of(*one, "reserved_bytes")),
-                 bytes_text(number_of(*one, "rest_bytes")),
-                 std::to_string(number_of(*one, "open_chunks")),
-                 std::to_string(number_of(*one, "pins")), std::to_string(number_of(*one, "uid")),
-                 hidden ? "-" : age_text(number_of(*one, "published_unix_ns")),
+                 of_chunks(bytes_text(number_of(*one, "rest_bytes"))),
+                 of_chunks(std::to_string(number_of(*one, "open_chunks"))),
+                 std::to_string(exclusive ? 1 : number_of(*one, "pins")),
+                 exclusive ? std::to_string(number_of(*one, "session")) : "-",
+                 std::to_string(number_of(*one, "uid")),
+                 hidden || exclusive ? "-" : age_text(number_of(*one, "published_unix_ns")),
                  text_of(*one, "made_at")});
     }
   }

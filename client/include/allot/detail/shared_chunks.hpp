@@ -12,49 +12,23 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 
+#include <allot/chunk_usage.hpp>
 #include <allot/detail/atomic.hpp>
-#include <allot/detail/chunk_form.hpp>
+#include <allot/detail/chunk_shape.hpp>
 #include <allot/place.hpp>
 #include <allot/session.hpp>
 
 namespace allot {
 
-/// What an attached user may do.
+/// What an attached user may do. A read-only one gets a mapping of its own without write permission,
+/// so that a stray store faults; the process as such is a member of the region and could still write.
 enum class ShareAccess : std::uint8_t { kReadOnly, kReadWrite };
 
-/// How the chunks of a shared arena or array stand. Others may change it meanwhile.
-struct ChunkUsage {
-  std::uint32_t untouched_chunks = 0;
-  std::uint32_t open_chunks = 0;    // being filled by somebody who lives
-  std::uint32_t closed_chunks = 0;  // full, or left by their user, who may have died
-  std::uint64_t used_bytes = 0;
-  std::uint64_t size_bytes = 0;
-  /// Of open and closed chunks, not filled. An open chunk's rest is its user's; a closed one's goes
-  /// to whoever needs room.
-  std::uint64_t open_rest_bytes = 0;
-  std::uint64_t closed_rest_bytes = 0;
-};
-
 namespace detail {
-
-/// Bounds: unit_bytes and chunk_units below 2^18, chunk_count at most kMaxChunks.
-struct ChunkShape {
-  ChunkForm form = ChunkForm::kArena;
-  std::uint32_t unit_bytes = 0;
-  std::uint32_t chunk_units = 0;
-  std::uint32_t chunk_count = 0;
-
-  [[nodiscard]] constexpr std::uint64_t chunk_bytes() const noexcept {
-    return std::uint64_t{unit_bytes} * chunk_units;
-  }
-};
-
-inline constexpr std::uint32_t kMaxChunks = 4092;
-inline constexpr std::uint32_t kMaxChunkUnits = (1U << 18) - 1;
-inline constexpr std::uint32_t kChunkWordStride = 16;
 
 /// The shape for `units` units in all, in chunks of `chunk_units` (0: a suitable number).
 [[nodiscard]] ALLOT_EXPORT Expected<ChunkShape> shape_of(ChunkForm form, std::uint64_t unit_bytes,
@@ -108,9 +82,7 @@ class ALLOT_EXPORT SharedChunks {
   }
   [[nodiscard]] const ChunkShape& shape() const noexcept { return shape_; }
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
-  [[nodiscard]] std::uint64_t size_bytes() const noexcept {
-    return shape_.chunk_bytes() * shape_.chunk_count;
-  }
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return shape_.size_bytes(); }
 
   /// The first chunk from `chunk` on that is not full; chunk_count if all are.
   [[nodiscard]] std::uint32_t first_not_full(std::uint32_t chunk) const noexcept {
@@ -144,6 +116,7 @@ class ALLOT_EXPORT SharedChunks {
   ChunkShape shape_;
   ShareAccess access_ = ShareAccess::kReadOnly;
   std::byte* data_ = nullptr;
+  std::shared_ptr<std::byte> read_only_;  // the mapping of a read-only user
   Atomic<std::uint32_t>* head_words_ = nullptr;
   Atomic<std::uint32_t>* chunk_words_ = nullptr;
   Atomic<std::uint32_t>* word_ = nullptr;

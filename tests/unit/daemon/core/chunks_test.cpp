@@ -31,11 +31,11 @@ constexpr std::uint32_t kUnits = 1024;  // of 16 bytes: 16 KiB a chunk
 // and fills the second; c, of another user, has not.
 struct Chunks : testing::Test {
   Chunks() {
-    region.word(span, ChunkWords::kForm).store_relaxed(ChunkWords::head(1));
-    region.word(span, ChunkWords::kUnitBytes).store_relaxed(ChunkWords::head(16));
-    region.word(span, ChunkWords::kChunkUnits).store_relaxed(ChunkWords::head(kUnits));
-    region.word(span, ChunkWords::kChunkCount).store_relaxed(ChunkWords::head(kChunks));
-    for (std::uint32_t i = 0; i < kChunks; ++i) chunk(i).store_relaxed(ChunkWords::head(0));
+    region.word(span, ChunkWords::kForm).store_relaxed(region::value_word(1));
+    region.word(span, ChunkWords::kUnitBytes).store_relaxed(region::value_word(16));
+    region.word(span, ChunkWords::kChunkUnits).store_relaxed(region::value_word(kUnits));
+    region.word(span, ChunkWords::kChunkCount).store_relaxed(region::value_word(kChunks));
+    for (std::uint32_t i = 0; i < kChunks; ++i) chunk(i).store_relaxed(region::value_word(0));
     region.word(span).store_relaxed(
         test::owned_word(a, 100, OwnWord::kExposed | OwnWord::kOffered));
     region.view().span_ledger(span).carve.store_release(CarveWord::kChunked);
@@ -82,10 +82,10 @@ TEST_F(Chunks, OfTheDeadAreClosedAndWhatTheyFilledStays) {
   region.recover(b);
   EXPECT_EQ(word(1), OwnWord::make(OwnWord::kFreed, 300));
   EXPECT_EQ(word(0), OwnWord::make(a, 700));
-  EXPECT_EQ(word(2), ChunkWords::head(0));
+  EXPECT_EQ(word(2), region::value_word(0));
   EXPECT_EQ(region->totals().recovered_blocks, recovered) << "chunks are no blocks";
   EXPECT_EQ(OwnWord::owner(region.word(span).load_acquire()), OwnWord::kKept);
-  EXPECT_EQ(region.word(span, ChunkWords::kChunkCount).load_relaxed(), ChunkWords::head(kChunks));
+  EXPECT_EQ(region.word(span, ChunkWords::kChunkCount).load_relaxed(), region::value_word(kChunks));
 }
 
 TEST_F(Chunks, OfTheDeadMakerAreClosedAndTheBlockIsAnOrphan) {
@@ -109,14 +109,14 @@ TEST_F(Chunks, AreClearedForTheOnlyUserOfThePublishersUid) {
   EXPECT_TRUE(refused(region->clear_chunks(a, Handle()), Errc::kNameUnknown));
   EXPECT_EQ(word(0), OwnWord::make(a, 700));
   region->unpin(b, handle, region.now_ns).value();
-  const std::uint32_t beside = ChunkWords::head(7);  // a word that is no chunk's
+  const std::uint32_t beside = region::value_word(7);  // a word that is no chunk's
   region.word(span, ChunkWords::of_chunk(1) + 1).store_relaxed(beside);
   ASSERT_TRUE(region->clear_chunks(a, handle));
-  for (std::uint32_t i = 0; i < kChunks; ++i) EXPECT_EQ(word(i), ChunkWords::head(0));
+  for (std::uint32_t i = 0; i < kChunks; ++i) EXPECT_EQ(word(i), region::value_word(0));
   EXPECT_EQ(region.word(span, ChunkWords::of_chunk(1) + 1).load_relaxed(), beside);
   region.word(span, ChunkWords::of_chunk(1) + 1).store_relaxed(0);
-  EXPECT_EQ(region.word(span, ChunkWords::kEpoch).load_relaxed(), ChunkWords::head(1));
-  EXPECT_EQ(region.word(span, ChunkWords::kChunkCount).load_relaxed(), ChunkWords::head(kChunks));
+  EXPECT_EQ(region.word(span, ChunkWords::kEpoch).load_relaxed(), region::value_word(1));
+  EXPECT_EQ(region.word(span, ChunkWords::kChunkCount).load_relaxed(), region::value_word(kChunks));
 
   region->unpin(a, handle, region.now_ns).value();
   (void)region->find(c, "arena").value();
@@ -159,7 +159,7 @@ TEST_F(Chunks, TheAuditFindsThemInOrderOrNamesTheWord) {
   EXPECT_EQ(report.total.live_blocks, 1U) << "one block, whatever its chunks";
   expect_fault(Fault::kOwnerAbsent, 2, OwnWord::make(999, 1));
   expect_fault(Fault::kFlagsWrong, 2, OwnWord::make(b, 1) | OwnWord::kExposed);
-  expect_fault(Fault::kFlagsWrong, 3, ChunkWords::head(0) | OwnWord::kOffered);
+  expect_fault(Fault::kFlagsWrong, 3, region::value_word(0) | OwnWord::kOffered);
   expect_fault(Fault::kWordBeyondBlocks, 3, OwnWord::make(OwnWord::kKept, 1));
   expect_fault(Fault::kWordBeyondBlocks, 3, OwnWord::make(OwnWord::kTaken, 1));
 }
@@ -174,20 +174,20 @@ TEST_F(Chunks, AHeadThatMakesNoSenseIsRefused) {
   const auto refused_with = [&](std::uint32_t index, std::uint32_t value) {
     auto& planted = region.word(span, index);
     const std::uint32_t before = planted.load_relaxed();
-    planted.store_relaxed(ChunkWords::head(value));
+    planted.store_relaxed(region::value_word(value));
     EXPECT_FALSE(read().has_value()) << index << " = " << value;
     planted.store_relaxed(before);
   };
   ASSERT_TRUE(read().has_value());
   EXPECT_EQ(read()->chunk_bytes(), 16U * kUnits);
   for (const std::uint32_t form : {0U, 3U, 257U}) refused_with(ChunkWords::kForm, form);
-  for (const std::uint32_t units : {0U, kUnits + 1, ChunkWords::kMaxValue}) {
+  for (const std::uint32_t units : {0U, kUnits + 1, detail::kMaxChunkUnits}) {
     refused_with(ChunkWords::kChunkUnits, units);
   }
-  for (const std::uint32_t bytes : {0U, 17U, ChunkWords::kMaxValue}) {
+  for (const std::uint32_t bytes : {0U, 17U, detail::kMaxChunkUnits}) {
     refused_with(ChunkWords::kUnitBytes, bytes);
   }
-  for (const std::uint32_t count : {0U, kChunks + 1, ChunkWords::kMaxValue}) {
+  for (const std::uint32_t count : {0U, kChunks + 1, detail::kMaxChunkUnits}) {
     refused_with(ChunkWords::kChunkCount, count);
   }
   EXPECT_FALSE(read(region::kGranuleBytes - 1).has_value());
@@ -197,30 +197,30 @@ TEST_F(Chunks, AHeadThatMakesNoSenseIsRefused) {
 }
 
 TEST_F(Chunks, SumsTakeNoCountBeyondAChunk) {
-  chunk(2).store_relaxed(OwnWord::make(OwnWord::kFreed, ChunkWords::kMaxValue));
+  chunk(2).store_relaxed(OwnWord::make(OwnWord::kFreed, detail::kMaxChunkUnits));
   const auto head =
       region::read_chunk_head(&region.word(span), region::kDefaultWords, region::kGranuleBytes);
-  const region::ChunkSums sums = region::sum_chunks(&region.word(span), *head);
+  const ChunkUsage sums = region::sum_chunks(&region.word(span), *head);
   EXPECT_EQ(sums.used_bytes, 16U * (700 + 300 + kUnits));
-  EXPECT_EQ(sums.open, 2U);
-  EXPECT_EQ(sums.closed, 1U);
-  EXPECT_EQ(sums.untouched, 1U);
+  EXPECT_EQ(sums.open_chunks, 2U);
+  EXPECT_EQ(sums.closed_chunks, 1U);
+  EXPECT_EQ(sums.untouched_chunks, 1U);
   EXPECT_EQ(sums.open_rest_bytes, 16U * (2 * kUnits - 1000));
   EXPECT_EQ(sums.closed_rest_bytes, 0U);
 }
 
 TEST_F(Chunks, ThePlaceIsPrintedWithoutItsTricks) {
   const auto place = [&] {
-    return region::read_chunk_place(&region.word(span), region::kDefaultWords);
+    return region::read_text(&region.word(span, ChunkWords::kPlace), ChunkWords::kPlaceWords);
   };
   EXPECT_EQ(place(), "");
-  region.word(span, ChunkWords::kPlace).store_relaxed(ChunkWords::head('a' | '\x1B' << 8));
+  region.word(span, ChunkWords::kPlace).store_relaxed(region::value_word('a' | '\x1B' << 8));
   EXPECT_EQ(place(), "a?");
   for (std::uint32_t i = 0; i < ChunkWords::kPlaceWords; ++i) {
-    region.word(span, ChunkWords::kPlace + i).store_relaxed(ChunkWords::head('x' | 'y' << 8));
+    region.word(span, ChunkWords::kPlace + i).store_relaxed(region::value_word('x' | 'y' << 8));
   }
   EXPECT_EQ(place().size(), 2 * ChunkWords::kPlaceWords);
-  EXPECT_EQ(region::read_chunk_place(&region.word(span), ChunkWords::kPlace + 1), "xy");
+  EXPECT_EQ(region::read_text(&region.word(span, ChunkWords::kPlace), 1), "xy");
 }
 
 }  // namespace
