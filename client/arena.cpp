@@ -158,7 +158,9 @@ std::size_t Arena::push_aligner(std::size_t alignment, Place place) noexcept {
 Errc Arena::set_auto_align(std::size_t alignment) noexcept {
   const ArenaEntry entry(*this, "set_auto_align", Place{});
   if (!entry) return set_arena_error(entry.why());
-  if (!detail::is_alignment(alignment)) return set_arena_error(Errc::kBadAlignment);
+  if (!detail::is_alignment(alignment) || alignment > detail::kMaxArenaBytes) {
+    return set_arena_error(Errc::kBadAlignment);
+  }
   entry.bump().align_mask = alignment - 1;
   return Errc::kOk;
 }

@@ -1,17 +1,29 @@
 #include <allot/arena.h>
 
 #include <memory>
+#include <mutex>
 #include <new>
 #include <span>
+#include <utility>
 
 #include <allot/scratch.hpp>
 
 #include "client/arena_core.hpp"
 
+struct CTemp;
+
 // One definition behind the opaque name: an arena of its own, or the handle of a scratch.
 struct allot_arena {
   allot::Arena own;
   allot::Arena* arena = nullptr;
+  std::mutex temps_mutex;  // a locked arena's threads have scopes each
+  CTemp* temps = nullptr;  // open
+};
+
+struct CTemp {
+  CTemp(allot_arena& handle, allot::Place place) : temp(*handle.arena, place) {}
+  allot::Temp temp;
+  CTemp* older = nullptr;
 };
 
 namespace {
@@ -20,17 +32,28 @@ using allot::Arena;
 using allot::Errc;
 using allot::detail::set_arena_error;
 
-struct CTemp {
-  explicit CTemp(Arena& arena, allot::Place place) : temp(arena, place) {}
-  allot::Temp temp;
-};
-
 struct CScratch {
-  CScratch(std::span<const Arena* const> conflicts, allot::Place place)
-      : scratch(conflicts, place) {}
+  CScratch(std::span<const Arena* const> conflicts, allot::Place place, allot::ArenaChecks checks)
+      : scratch(conflicts, place, checks) {}
   allot_arena handle;
   allot::Scratch scratch;
+  CScratch* older = nullptr;
 };
+
+thread_local CScratch* open_scratches = nullptr;
+
+// Takes what `state` points to out of the list that begins at `first`; nullptr if it is not there.
+template <class T>
+T* take_open(T*& first, const void* state) {
+  for (T** link = &first; *link != nullptr; link = &(*link)->older) {
+    if (*link == state) return std::exchange(*link, (*link)->older);
+  }
+  return nullptr;
+}
+
+allot::ArenaChecks checks_of(int checks) {
+  return checks != 0 ? allot::ArenaChecks::kOn : allot::ArenaChecks::kOff;
+}
 
 constexpr std::size_t kMaxConflicts = 64;
 
@@ -42,8 +65,11 @@ Arena* of(const allot_arena* arena) {
   return arena == nullptr ? nullptr : arena->arena;
 }
 
-Arena make(const allot_arena_params& params, allot::Place place) {
+Arena make(const allot_arena_params& params, int checks, allot::Place place) {
   allot::ArenaOptions options;
+  options.checks = checks_of(checks);
+  options.page_bytes = params.page_bytes;
+  if (params.parent != nullptr) options.source = allot::ArenaSource(*params.parent->arena);
   if (params.name != nullptr) options.name = params.name;
   if (params.commit_bytes != 0) options.commit_bytes = params.commit_bytes;
   if (params.limit_bytes != 0) options.limit_bytes = params.limit_bytes;
@@ -68,14 +94,14 @@ Arena make(const allot_arena_params& params, allot::Place place) {
 
 }  // namespace
 
-allot_arena* allot_arena_alloc(const allot_arena_params* params, const char* file,
+allot_arena* allot_arena_alloc(const allot_arena_params* params, int checks, const char* file,
                                int line) noexcept {
   auto handle = std::unique_ptr<allot_arena>(new (std::nothrow) allot_arena());
   if (handle == nullptr) {
     set_arena_error(Errc::kMachineFull);
     return nullptr;
   }
-  handle->own = make(params != nullptr ? *params : allot_arena_params{}, {file, line});
+  handle->own = make(params != nullptr ? *params : allot_arena_params{}, checks, {file, line});
   handle->arena = &handle->own;
   return handle->own ? handle.release() : nullptr;
 }
@@ -107,13 +133,17 @@ size_t allot_arena_used_bytes(const allot_arena* arena) noexcept {
 
 void* allot_arena_push(allot_arena* arena, size_t size) noexcept {
   Arena* const got = of(arena);
-  return got != nullptr ? got->push_zero(size, allot::detail::ArenaAccess::auto_align(*got))
-                        : nullptr;
+  return got != nullptr ? got->push_zero(size) : nullptr;
 }
 
 void* allot_arena_push_no_zero(allot_arena* arena, size_t size) noexcept {
   Arena* const got = of(arena);
   return got != nullptr ? got->push(size) : nullptr;
+}
+
+void* allot_arena_push_aligned(allot_arena* arena, size_t size, size_t alignment) noexcept {
+  Arena* const got = of(arena);
+  return got != nullptr ? got->push(size, alignment) : nullptr;
 }
 
 size_t allot_arena_push_aligner(allot_arena* arena, size_t alignment) noexcept {
@@ -136,22 +166,50 @@ int allot_arena_clear(allot_arena* arena) noexcept {
   return code(got != nullptr ? got->clear() : Errc::kBadArgument);
 }
 
+size_t allot_arena_shrink(allot_arena* arena) noexcept {
+  Arena* const got = of(arena);
+  return got != nullptr ? got->shrink() : 0;
+}
+
+size_t allot_arena_committed(const allot_arena* arena) noexcept {
+  const Arena* const got = of(arena);
+  return got != nullptr ? got->committed() : 0;
+}
+
+size_t allot_arena_reserved(const allot_arena* arena) noexcept {
+  const Arena* const got = of(arena);
+  return got != nullptr ? got->reserved() : 0;
+}
+
 allot_arena_temp allot_arena_temp_begin(allot_arena* arena, const char* file, int line) noexcept {
   Arena* const got = of(arena);
   if (got == nullptr) return {};
-  auto* const temp = new (std::nothrow) CTemp(*got, {file, line});
+  auto* const temp = new (std::nothrow) CTemp(*arena, {file, line});
   if (temp == nullptr) {
     set_arena_error(Errc::kMachineFull);
     return {};
   }
+  const std::lock_guard lock(arena->temps_mutex);
+  temp->older = std::exchange(arena->temps, temp);
   return {arena, temp};
 }
 
 void allot_arena_temp_end(allot_arena_temp temp) noexcept {
-  delete static_cast<CTemp*>(temp.state);
+  if (temp.arena == nullptr) return;
+  CTemp* ended = nullptr;
+  {
+    const std::lock_guard lock(temp.arena->temps_mutex);
+    ended = take_open(temp.arena->temps, temp.state);
+  }
+  if (ended == nullptr) {
+    const auto* const core = allot::detail::ArenaAccess::core(*temp.arena->arena);
+    if (core != nullptr && core->checks()) core->fault("a scope ended twice", {});
+    set_arena_error(Errc::kBadArgument);
+  }
+  delete ended;
 }
 
-allot_arena_temp allot_arena_get_scratch(allot_arena* const* conflicts, size_t count,
+allot_arena_temp allot_arena_get_scratch(allot_arena* const* conflicts, size_t count, int checks,
                                          const char* file, int line) noexcept {
   const Arena* named[kMaxConflicts];
   if (count > kMaxConflicts || (conflicts == nullptr && count > 0)) {
@@ -161,17 +219,21 @@ allot_arena_temp allot_arena_get_scratch(allot_arena* const* conflicts, size_t c
   for (size_t i = 0; i < count; ++i) {
     named[i] = conflicts[i] != nullptr ? conflicts[i]->arena : nullptr;
   }
-  auto scratch = std::unique_ptr<CScratch>(
-      new (std::nothrow) CScratch(std::span<const Arena* const>(named, count), {file, line}));
+  auto scratch = std::unique_ptr<CScratch>(new (std::nothrow) CScratch(
+      std::span<const Arena* const>(named, count), {file, line}, checks_of(checks)));
   if (scratch == nullptr) set_arena_error(Errc::kMachineFull);
   if (scratch == nullptr || !scratch->scratch) return {};
   scratch->handle.arena = &scratch->scratch.arena();
+  scratch->older = std::exchange(open_scratches, scratch.get());
   allot_arena* const handle = &scratch->handle;
   return {handle, scratch.release()};
 }
 
 void allot_arena_release_scratch(allot_arena_temp scratch) noexcept {
-  delete static_cast<CScratch*>(scratch.state);
+  if (scratch.state == nullptr) return;
+  CScratch* const released = take_open(open_scratches, scratch.state);
+  if (released == nullptr) set_arena_error(Errc::kBadArgument);
+  delete released;
 }
 
 int allot_arena_last_error() noexcept { return code(Arena::last_error()); }

@@ -99,7 +99,7 @@ bool ArenaCore::open_first(const Policy& policy, Errc& why) noexcept {
   } else if (is_virtual()) {
     current_ = reserve(policy.first_bytes, options_.commit_bytes, why);
   } else {
-    current_ = acquire(policy.first_bytes, page_bytes_, why);
+    current_ = acquire(policy.first_bytes, kDefaultArenaAlignment, why);
     if (current_ != nullptr && kind_ == ArenaKind::kFixed) {
       current_->end = current_->committed = current_->begin + policy.first_bytes;
     }
@@ -120,6 +120,9 @@ void ArenaCore::hold(Arena& arena) noexcept {
   bump.stamp = stamp_;
   reset_floor(bump);
   report(bump);
+  if (committed_ > 0 && current_->extent.base != nullptr) {
+    tell(ArenaEvent::Kind::kGrow, bump, current_->extent.base, committed_, made_at_);
+  }
 }
 
 void ArenaCore::report(const ArenaBump& bump) const noexcept {
@@ -195,13 +198,20 @@ ArenaEntry::ArenaEntry(const Arena& handle, const char* what, Place place) noexc
   ArenaBump& bump = core_->instrumented_ ? core_->shared_ : ArenaAccess::bump(handle);
   if (core_->holder_ != &handle) {
     if (core_->checks_) {
-      core_->fault(what, place, "a younger scratch has the arena, opened", core_->opened_at());
+      core_->fault(what, place, "a younger scratch has the arena (name it: scratch(arena)), opened",
+                   core_->opened_at());
     }
     why_ = Errc::kScopeOpen;
     return;
   }
-  if (core_->checks_ && core_->records_ != nullptr && core_->records_->thread != arena_thread()) {
-    core_->fault(what, place, "another thread has a scope open, opened", core_->opened_at());
+  if ((core_->checks_ || core_->options_.locked) && core_->records_ != nullptr &&
+      core_->records_->thread != arena_thread()) {
+    // What is pushed now would go with that scope.
+    if (core_->checks_) {
+      core_->fault(what, place, "another thread has a scope open, opened", core_->opened_at());
+    }
+    why_ = Errc::kScopeOpen;
+    return;
   }
   bump_ = &bump;
 }

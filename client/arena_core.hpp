@@ -156,7 +156,6 @@ class ArenaCore {
   [[nodiscard]] std::size_t committed() const noexcept { return committed_; }
   [[nodiscard]] std::size_t reserved() const noexcept { return reserved_; }
   [[nodiscard]] bool instrumented() const noexcept { return instrumented_; }
-  [[nodiscard]] std::size_t shared_align_mask() const noexcept { return shared_.align_mask; }
   [[nodiscard]] Arena* holder() const noexcept { return holder_; }
 
  private:
@@ -232,12 +231,6 @@ class ArenaCore {
 struct ArenaAccess {
   static ArenaCore* core(const Arena& arena) noexcept { return arena.core_; }
   static ArenaBump& bump(const Arena& arena) noexcept { return arena.bump_; }
-  /// What push(size) aligns to.
-  static std::size_t auto_align(const Arena& arena) noexcept {
-    const ArenaCore* const core = arena.core_;
-    const bool shared = core != nullptr && core->instrumented();
-    return (shared ? core->shared_align_mask() : arena.bump_.align_mask) + 1;
-  }
   static void set(Arena& arena, ArenaCore* core) noexcept { arena.core_ = core; }
   static void set_released(Arena& arena, Place place) noexcept {
     arena.released_file_ = place.file;

@@ -138,6 +138,12 @@ void ArenaCore::end_lease(Arena& from, Arena& to) noexcept {
   --lease_depth_;
 }
 
+std::uint64_t open_scope(const Arena& arena) noexcept {
+  if (!ArenaAccess::bump(arena).parked()) return ArenaAccess::bump(arena).barrier;
+  const ArenaEntry entry(arena);
+  return entry ? entry.bump().barrier : 0;
+}
+
 ScopeRecord* begin_scope_slow(Arena& arena, Place place) noexcept {
   const ArenaEntry entry(arena, "a scope begins", place);
   ArenaScope scope{};

@@ -129,6 +129,7 @@ class RegionSource final : public BlockSource {
     const auto range = state().reserve(std::max(bytes, minimum_bytes), minimum_bytes);
     if (!range) {
       why = range.error().errc();
+      set_last_error(range.error());  // it says which limit
       return {};
     }
     return {range->base, range->bytes, true, this};

@@ -76,7 +76,8 @@ Expected<std::uint32_t> SessionState::take_large_span_locked(const LargeWanted& 
     spares.erase(fits);
     return first;
   }
-  auto granted = grant_locked({wanted.granules, 1, wanted.words, wanted.align_granules}, deadline);
+  auto granted =
+      grant_or_trim_locked({wanted.granules, 1, wanted.words, wanted.align_granules}, deadline);
   if (!granted) return granted.error();
   return static_cast<std::uint32_t>(granted->first);
 }

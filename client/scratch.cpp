@@ -33,6 +33,12 @@ bool is_named(const Arena& arena, std::span<const Arena* const> conflicts) noexc
   });
 }
 
+// As one that was made for a file compiled with NDEBUG.
+bool is_idle_without_checks(const Arena& arena) noexcept {
+  const ArenaCore* const core = ArenaAccess::core(arena);
+  return !core->checks() && core->holder() == &arena && detail::open_scope(arena) == 0;
+}
+
 [[noreturn]] void report_conflicts(const ScratchArenas& all, Place place) {
   std::fprintf(stderr,
                "allot: scratch at %s:%d names each of this thread's %zu arenas as a conflict:\n",
@@ -49,13 +55,16 @@ bool is_named(const Arena& arena, std::span<const Arena* const> conflicts) noexc
 
 std::size_t scratch_arena_count() noexcept { return scratch_arenas().count; }
 
-Scratch::Scratch(std::span<const Arena* const> conflicts, Place place) noexcept : place_(place) {
+Scratch::Scratch(std::span<const Arena* const> conflicts, Place place, ArenaChecks checks) noexcept
+    : place_(place) {
   ScratchArenas& all = scratch_arenas();
   for (std::size_t i = 0; i < kMaxScratchArenas; ++i) {
     Arena& arena = all.arenas[i];
+    if (arena && checks == ArenaChecks::kOn && is_idle_without_checks(arena)) arena = Arena();
     if (!arena) {
       ArenaOptions options;
       options.name = "scratch";
+      options.checks = checks;
       arena = Arena::reserve(kScratchReserveBytes, options, place);
       if (!arena) return;
       all.count = std::max(all.count, i + 1);
@@ -65,7 +74,7 @@ Scratch::Scratch(std::span<const Arena* const> conflicts, Place place) noexcept 
     return;
   }
   set_arena_error(Errc::kScratchConflict);
-  if (kDefaultArenaChecks == ArenaChecks::kOn) report_conflicts(all, place);
+  if (checks == ArenaChecks::kOn) report_conflicts(all, place);
 }
 
 Scratch::Scratch(Arena& parent, Place place) noexcept : place_(place) { begin(parent); }

@@ -91,7 +91,7 @@ Errc SessionState::grow_locked(Reservation& reservation, std::uint32_t end,
                                std::vector<GrownSpan>& grown, CallDeadline& deadline) {
   while (reservation.granted_end < end) {
     const std::uint32_t at = reservation.granted_end;
-    auto granted = grant_locked({end - at, 1, region::kWordsPerUnit, 1, at}, deadline);
+    auto granted = grant_or_trim_locked({end - at, 1, region::kWordsPerUnit, 1, at}, deadline);
     if (granted && !book_growth_locked(*granted)) return Errc::kBadMessage;
     if (granted) continue;
     // An earlier request may have been served meanwhile.

@@ -89,11 +89,12 @@ Expected<std::uint32_t> SessionState::take_span_locked(std::uint32_t granules, s
     std::uint32_t& batch = next_batch_[kind];
     const std::uint32_t most = std::max(kMaxBatchGranules / granules, 1U);
     batch = std::clamp(batch * 2, 1U, most);
-    auto granted = grant_locked({granules, batch, words, 1}, deadline);
+    auto granted = batch > 1 ? grant_locked({granules, batch, words, 1}, deadline)
+                             : grant_or_trim_locked({granules, 1, words, 1}, deadline);
     if (!granted && batch > 1 && granted.error() != Errc::kDeadline &&
         granted.error() != Errc::kDaemonGone) {
       batch = 1;
-      granted = grant_locked({granules, 1, words, 1}, deadline);
+      granted = grant_or_trim_locked({granules, 1, words, 1}, deadline);
     }
     if (!granted) return granted.error();
     store_spares_locked(*granted);
@@ -125,6 +126,22 @@ Expected<p::Granted> SessionState::grant_locked(const p::GrantRequest& wanted,
     return opened.error();
   }
   return *granted;
+}
+
+Expected<p::Granted> SessionState::grant_or_trim_locked(const p::GrantRequest& wanted,
+                                                        CallDeadline& deadline) {
+  auto granted = grant_locked(wanted, deadline);
+  if (granted) return granted;
+  switch (granted.error().errc()) {
+    case Errc::kSessionQuota:
+    case Errc::kUidQuota:
+    case Errc::kCommitLimit:
+    case Errc::kMachineFull:
+    case Errc::kRegionFull: break;
+    default: return granted;
+  }
+  if (trim_locked(deadline) == 0) return granted;
+  return grant_locked(wanted, deadline);
 }
 
 void SessionState::store_spares_locked(const p::Granted& granted) {
@@ -174,6 +191,11 @@ std::size_t SessionState::trim() noexcept {
   auto lock = lock_open(deadline);
   if (!lock) return 0;
   book_late_answers_locked();
+  next_batch_.clear();
+  return trim_locked(deadline);
+}
+
+std::size_t SessionState::trim_locked(CallDeadline& deadline) {
   ThreadHeap* const mine = this_threads_heap();
   std::vector<std::uint32_t> free_spans;
   if (mine != nullptr) mine->release_free_spans(free_spans);
@@ -195,7 +217,6 @@ std::size_t SessionState::trim() noexcept {
     if (!is_still_ours(returned)) free_spans.pop_back();
   }
   for (const std::uint32_t first : free_spans) keep_span_locked(first);
-  next_batch_.clear();
   if (returned != Return::kDone || !collect_large_locked(deadline)) return given_back;
   return given_back + return_cached_large_locked(deadline);
 }

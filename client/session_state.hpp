@@ -194,6 +194,10 @@ class SessionState {
                                                          CallDeadline& deadline);
   [[nodiscard]] Expected<protocol::Granted> grant_locked(const protocol::GrantRequest& wanted,
                                                          CallDeadline& deadline);
+  /// The same; if there is no room, what this process has in reserve goes back first.
+  [[nodiscard]] Expected<protocol::Granted> grant_or_trim_locked(
+      const protocol::GrantRequest& wanted, CallDeadline& deadline);
+  std::size_t trim_locked(CallDeadline& deadline);
   void store_spares_locked(const protocol::Granted& granted);
   [[nodiscard]] Expected<void> open_window_locked(std::uint64_t granules);
   // The caller has taken the span out of all lists; it goes on if the return was refused.

@@ -97,7 +97,7 @@ Expected<SharedChunks> SharedChunks::attach(const Session& session, std::string_
   const auto head = region::read_chunk_head(block->words, block->word_count, block->size_bytes);
   if (!head) return Error(Errc::kCorruptWord, "the head of '" + std::string(name) + "'");
   if (head->form != form || head->unit_bytes != unit_bytes) {
-    return Error(Errc::kTypeMismatch,
+    return Error(head->form != form ? Errc::kArenaKind : Errc::kTypeMismatch,
                  "'" + std::string(name) + "' is " +
                      (head->form == ChunkForm::kArray ? "an array" : "an arena") + " of units of " +
                      std::to_string(head->unit_bytes) + " bytes");

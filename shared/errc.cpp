@@ -33,7 +33,9 @@ std::string_view describe(Errc errc) noexcept {
     case Errc::kTooManyNames: return "the region has no room for another name";
     case Errc::kRateLimit: return "too many messages a second";
     case Errc::kTooManyWatches: return "the connection watches too many sessions already";
-    case Errc::kReserveLimit: return "the limit of reserved address space is reached";
+    case Errc::kReserveLimit:
+      return "the limit of reserved address space is reached: reserve less, or raise the daemon's "
+             "*_reserve_bytes";
     case Errc::kAddressSpace: return "the process has no room in its address space";
     case Errc::kNameTaken: return "the name is taken";
     case Errc::kNameUnknown: return "no block has this name";
@@ -48,7 +50,7 @@ std::string_view describe(Errc errc) noexcept {
     case Errc::kSecondHello: return "this connection has a session already";
     case Errc::kUnknownSession: return "there is no such session";
     case Errc::kForked: return "the session belongs to the parent process; connect anew";
-    case Errc::kClosed: return "the session is closed";
+    case Errc::kClosed: return "closed: the session or arena has ended";
     case Errc::kOtherPidNamespace: return "the peer lives in another pid namespace";
     case Errc::kUntrustedRegion: return "what the server handed over is not a sealed region";
     case Errc::kArenaFull: return "the arena's buffer, reservation or limit is full";

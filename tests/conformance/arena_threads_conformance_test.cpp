@@ -2,11 +2,12 @@
 
 #include <cstring>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include <allot/arena.hpp>
+#include <allot/temp.hpp>
 
 #include "tests/support/arena_under_test.hpp"
 #include "tests/support/threads.hpp"
@@ -50,6 +51,25 @@ TEST_P(ArenaThreads, ALockedArenaServesSeveralThreads) {
     }
     EXPECT_GE(arena.used_bytes(), kThreads * kPushes * 48);
   }
+}
+
+TEST_P(ArenaThreads, NobodyElsePushesWhileAThreadHasAScopeOpen) {
+  test::ArenaUnderTest under_test({GetParam(), test::ArenaGround::kPages, ArenaChecks::kOff, true});
+  Arena& arena = under_test.arena();
+  ASSERT_NE(arena.push(8), nullptr);
+  const std::size_t used = arena.used_bytes();
+  {
+    const Temp temp(arena);
+    ASSERT_NE(arena.push(8), nullptr);
+    std::thread([&] {
+      EXPECT_EQ(arena.push(8), nullptr);
+      EXPECT_EQ(Arena::last_error(), Errc::kScopeOpen);
+      EXPECT_EQ(arena.pop(8), Errc::kScopeOpen);
+      EXPECT_GE(arena.used_bytes(), used);
+    }).join();
+  }
+  EXPECT_EQ(arena.used_bytes(), used);
+  std::thread([&] { EXPECT_NE(arena.push(8), nullptr); }).join();
 }
 
 }  // namespace

@@ -98,6 +98,21 @@ TEST_P(Limits, SpansAreAskedForOneByOneBeforeAnErrorIsGiven) {
   region().end(session());
 }
 
+TEST_P(Limits, WhatASessionKeepsInReserveGoesBackBeforeItIsRefused) {
+  open({.session_quota_bytes = 8 * kMiB});
+  std::vector<void*> blocks;
+  while (void* const block = session().allocate(64)) blocks.push_back(block);
+  EXPECT_EQ(Session::last_error().errc(), Errc::kSessionQuota);
+  for (void* const block : blocks) ASSERT_EQ(session().free(block), Errc::kOk);
+  for (const std::size_t size : {7 * kMiB, 3 * kMiB, 6 * kMiB, std::size_t{4000}}) {
+    void* const block = session().allocate(size);
+    EXPECT_NE(block, nullptr) << size << ": " << Session::last_error().message();
+    if (block != nullptr) {
+      EXPECT_EQ(session().free(block), Errc::kOk);
+    }
+  }
+}
+
 TEST_P(Limits, AUsersSessionsShareTheUsersQuota) {
   open({.commit_limit_bytes = 64 * kMiB, .uid_quota_bytes = 16 * kMiB});
   const std::size_t half = GetParam() == Backend::kEmbedded ? 40 * kMiB : 10 * kMiB;

@@ -233,7 +233,7 @@ TEST_P(SharedArenas, BadInputIsNamedAndLosesNothing) {
 
   SharedArena arena = make("a", Chunked{64 * kKiB, 32 * kKiB});
   EXPECT_TRUE(refused(SharedArena::create(session(), "a"), Errc::kNameTaken));
-  EXPECT_TRUE(refused(SharedVlArray<int>::attach(session(), "a"), Errc::kTypeMismatch));
+  EXPECT_TRUE(refused(SharedVlArray<int>::attach(session(), "a"), Errc::kArenaKind));
   expect_live(1);
   const auto refused_push = [&](std::size_t size, std::size_t alignment, Errc errc) {
     EXPECT_EQ(arena.push(size, alignment), nullptr);
@@ -389,7 +389,7 @@ TEST_P(SharedVlArrays, ManyAppendAndEachKeepsItsOrder) {
 TEST_P(SharedVlArrays, ElementsOfAnotherSizeAreRefused) {
   auto array = SharedVlArray<std::uint64_t>::create(session(), "v", 10).value();
   EXPECT_TRUE(refused(SharedVlArray<std::uint32_t>::attach(session(), "v"), Errc::kTypeMismatch));
-  EXPECT_TRUE(refused(SharedArena::attach(session(), "v"), Errc::kTypeMismatch));
+  EXPECT_TRUE(refused(SharedArena::attach(session(), "v"), Errc::kArenaKind));
   EXPECT_TRUE(array.unpublish("v").has_value());
 }
 

@@ -11,7 +11,7 @@
 // payload. Each call is noexcept; nullptr or an Errc says that it failed, and then nothing has changed;
 // last_error() says why. A scratch (scratch.hpp) opened on the arena locks this handle until it ends.
 //
-// A failed constructor gives an empty Arena, on which every push fails: last_error() says why.
+// A failed constructor gives an empty Arena and says why in last_error(); a push on it fails with kClosed.
 // After fork() the child may use its copy of an arena of pages; one in a region is the parent's.
 #pragma once
 
@@ -28,6 +28,10 @@
 namespace allot {
 
 namespace detail {
+/// Names the youngest open scope or scratch of `arena`, 0 if there is none: a number that is larger
+/// for a younger one.
+[[nodiscard]] ALLOT_EXPORT std::uint64_t open_scope(const Arena& arena) noexcept;
+
 class ArenaCore;
 struct ArenaAccess;
 struct DestructorNode;
@@ -98,17 +102,22 @@ class ALLOT_EXPORT Arena {
     return push_slow(size_bytes, 0, kMust | kAuto, place.file, place.line);
   }
   /// As push(), but nullptr whatever the arena's WhenFull.
-  [[nodiscard, gnu::always_inline]] void* try_push(std::size_t size_bytes,
-                                                   std::size_t alignment = kDefaultAlignment,
+  [[nodiscard, gnu::always_inline]] void* try_push(std::size_t size_bytes, std::size_t alignment,
                                                    Place place = Place::here()) noexcept {
     void* fast = nullptr;
     if (bump(size_bytes, alignment, fast)) [[likely]]
       return fast;
     return push_slow(size_bytes, alignment, 0, place.file, place.line);
   }
+  [[nodiscard, gnu::always_inline]] void* try_push(std::size_t size_bytes,
+                                                   Place place = Place::here()) noexcept {
+    void* fast = nullptr;
+    if (detail::bump_push(bump_, size_bytes, bump_.align_mask, fast)) [[likely]]
+      return fast;
+    return push_slow(size_bytes, 0, kAuto, place.file, place.line);
+  }
   /// As push(), all zero. Clears only what was in use before: fresh pages are zero already.
-  [[nodiscard, gnu::always_inline]] void* push_zero(std::size_t size_bytes,
-                                                    std::size_t alignment = kDefaultAlignment,
+  [[nodiscard, gnu::always_inline]] void* push_zero(std::size_t size_bytes, std::size_t alignment,
                                                     Place place = Place::here()) noexcept {
     void* fast = nullptr;
     if (bump(size_bytes, alignment, fast)) [[likely]] {
@@ -117,12 +126,21 @@ class ALLOT_EXPORT Arena {
     }
     return push_slow(size_bytes, alignment, kZero | kMust, place.file, place.line);
   }
+  [[nodiscard, gnu::always_inline]] void* push_zero(std::size_t size_bytes,
+                                                    Place place = Place::here()) noexcept {
+    void* fast = nullptr;
+    if (detail::bump_push(bump_, size_bytes, bump_.align_mask, fast)) [[likely]] {
+      clear_dirty(fast, size_bytes);
+      return fast;
+    }
+    return push_slow(size_bytes, 0, kZero | kMust | kAuto, place.file, place.line);
+  }
   /// Moves the position up to a multiple of `alignment`. The padding in bytes, 0 if it is one
   /// already; kFailed if it does not fit.
   [[nodiscard]] std::size_t push_aligner(std::size_t alignment,
                                          Place place = Place::here()) noexcept;
-  /// Sets the alignment of push(size): a power of two, else kBadAlignment. A scope's end restores
-  /// the one before it. Not beside other threads.
+  /// Sets the alignment of push(size), push_zero(size) and try_push(size): a power of two up to 2^47,
+  /// else kBadAlignment. A scope's end restores the one before it. Not beside other threads.
   Errc set_auto_align(std::size_t alignment) noexcept;
 
   // --- typed push ---

@@ -108,7 +108,7 @@ struct ArenaOptions {
   /// source; kArenaPageCommitBytes, or kArenaRegionCommitBytes, where each commit is a message.
   std::size_t commit_bytes = std::size_t{64} << 10;
   std::size_t max_commit_bytes = 0;
-  /// Chained and virtual kinds: bytes acquired or committed at most.
+  /// Chained and virtual kinds: bytes asked of the source at most; it may round each block up to pages.
   std::size_t limit_bytes = kNoArenaLimit;
   /// Bytes of popped blocks that are kept for the next growth instead of going back.
   std::size_t retain_bytes = std::size_t{32} << 20;

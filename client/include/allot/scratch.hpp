@@ -8,11 +8,12 @@
 //
 // A Scratch has a handle of its own, arena(). While it is open the handle it was lent by (an outer
 // scratch's, of the same arena) is locked: a push there is what forgetting to name a conflict looks
-// like. Where the arena has checks it is reported, with the pushing line and the line that opened
-// the scratch; elsewhere the push fails with kScopeOpen, instead of being lost at the scope's end.
+// like. Where the arena has checks (if the file that opens the scratch is compiled without NDEBUG) it is
+// reported, with the pushing line and the line that opened the scratch; elsewhere the push fails with kScopeOpen, instead of being lost at the scope's end.
 // Scratches of a thread end in reverse, in that thread. Not across co_await or fork.
 #pragma once
 
+#include <concepts>
 #include <initializer_list>
 #include <span>
 
@@ -27,12 +28,15 @@ inline constexpr std::size_t kScratchReserveBytes = std::size_t{8} << 30;
 class ALLOT_EXPORT Scratch {
  public:
   /// A scratch of this thread that is none of `conflicts`; null pointers are ignored. Empty if each
-  /// of kMaxScratchArenas is named: kScratchConflict (reported in a build with assertions, with the
-  /// places of all of them), or if there is no address space: kAddressSpace.
-  explicit Scratch(std::span<const Arena* const> conflicts, Place place = Place::here()) noexcept;
+  /// of kMaxScratchArenas is named: kScratchConflict (reported with checks, with the places of all of
+  /// them), or if there is no address space: kAddressSpace. An arena that is made for it, or that
+  /// nobody uses, has checks from then on if `checks` asks for them.
+  [[nodiscard]] explicit Scratch(std::span<const Arena* const> conflicts,
+                                 Place place = Place::here(),
+                                 ArenaChecks checks = kDefaultArenaChecks) noexcept;
   /// A scratch at the end of `parent`, which is locked while it is open. Empty if `parent` is locked
   /// already (kScopeOpen, or reported) or shared by threads (kArenaKind).
-  explicit Scratch(Arena& parent, Place place = Place::here()) noexcept;
+  [[nodiscard]] explicit Scratch(Arena& parent, Place place = Place::here()) noexcept;
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   /// Takes back everything that was pushed to arena().
@@ -62,26 +66,31 @@ class ALLOT_EXPORT Scratch {
   Place place_;
 };
 
-[[nodiscard]] inline Scratch scratch(Place place = Place::here()) noexcept {
-  return Scratch(std::span<const Arena* const>(), place);
+/// An arena that a scratch must not be, and where the scratch is opened.
+struct ScratchConflict {
+  // NOLINTNEXTLINE(google-explicit-constructor): scratch(arena) is how it is said.
+  ScratchConflict(const Arena& named, Place opened = Place::here(),
+                  ArenaChecks wanted = kDefaultArenaChecks) noexcept
+      : arena(&named), place(opened), checks(wanted) {}
+  const Arena* arena;
+  Place place;
+  ArenaChecks checks;
+};
+
+[[nodiscard]] inline Scratch scratch(Place place = Place::here(),
+                                     ArenaChecks checks = kDefaultArenaChecks) noexcept {
+  return Scratch(std::span<const Arena* const>(), place, checks);
 }
-[[nodiscard]] inline Scratch scratch(const Arena& a, Place place = Place::here()) noexcept {
-  const Arena* const conflicts[] = {&a};
-  return Scratch(std::span<const Arena* const>(conflicts), place);
-}
-[[nodiscard]] inline Scratch scratch(const Arena& a, const Arena& b,
-                                     Place place = Place::here()) noexcept {
-  const Arena* const conflicts[] = {&a, &b};
-  return Scratch(std::span<const Arena* const>(conflicts), place);
-}
-[[nodiscard]] inline Scratch scratch(const Arena& a, const Arena& b, const Arena& c,
-                                     Place place = Place::here()) noexcept {
-  const Arena* const conflicts[] = {&a, &b, &c};
-  return Scratch(std::span<const Arena* const>(conflicts), place);
+/// scratch(a), scratch(a, b), ...: none of them.
+template <std::convertible_to<const Arena&>... More>
+[[nodiscard]] Scratch scratch(ScratchConflict first, const More&... more) noexcept {
+  const Arena* const conflicts[] = {first.arena, static_cast<const Arena*>(&more)...};
+  return Scratch(std::span<const Arena* const>(conflicts), first.place, first.checks);
 }
 [[nodiscard]] inline Scratch scratch(std::initializer_list<const Arena*> conflicts,
-                                     Place place = Place::here()) noexcept {
-  return Scratch(std::span<const Arena* const>(conflicts.begin(), conflicts.size()), place);
+                                     Place place = Place::here(),
+                                     ArenaChecks checks = kDefaultArenaChecks) noexcept {
+  return Scratch(std::span<const Arena* const>(conflicts.begin(), conflicts.size()), place, checks);
 }
 
 /// How many scratch arenas this thread has made so far.

@@ -81,7 +81,7 @@ class SharedArena {
 
   /// `size` bytes (1 .. a chunk, less `alignment` - 16), aligned to `alignment` (a power of two up to
   /// 64 KiB); contents unspecified. nullptr and last_error(): kArenaFull, kReadOnly, kSizeTooLarge, kSizeZero,
-  /// kBadAlignment, kClosed, kForked. A message is never sent.
+  /// kBadAlignment, kClosed (an empty object). A message is never sent.
   [[nodiscard, gnu::always_inline]] void* push(std::size_t size,
                                                std::size_t alignment = kUnitBytes) noexcept {
     const std::uintptr_t mask = alignment - 1;

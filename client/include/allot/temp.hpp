@@ -65,7 +65,8 @@ class Temp {
  public:
   /// Opens a scope on `arena`, which must outlive it and not be moved. Where the arena has checks, a
   /// hook or a mutex it needs a little memory; without that it does not begin, and ends nothing.
-  [[gnu::always_inline]] explicit Temp(Arena& arena, Place place = Place::here()) noexcept
+  [[nodiscard, gnu::always_inline]] explicit Temp(Arena& arena,
+                                                  Place place = Place::here()) noexcept
       : arena_(&arena), scope_(detail::ScopeAccess::look(detail::ScopeAccess::bump(arena))) {
     detail::ArenaBump& bump = detail::ScopeAccess::bump(arena);
     if (bump.parked()) [[unlikely]] {

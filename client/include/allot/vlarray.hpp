@@ -8,7 +8,9 @@
 // push_back() is a compare, a store and an add; growing pushes to the arena. It fails with nullptr
 // and Arena::last_error(), never by an exception of its own. Elements are destroyed with the array;
 // their memory goes back if it is still last in the arena, else when the arena is popped. The array
-// must end before the arena is popped below it. One thread at a time.
+// must end before the arena is popped below it. While a scope or scratch of the arena that is younger
+// than the array is open, it does not grow (kScopeOpen): the scope's end would take the new elements'
+// memory. One thread at a time.
 #pragma once
 
 #include <algorithm>
@@ -45,7 +47,18 @@ class VlArray {
   explicit VlArray(Arena& arena) noexcept
       : arena_(&arena),
         segmented_(arena.kind() == ArenaKind::kChained ||
-                   arena.kind() == ArenaKind::kChainedVirtual) {}
+                   arena.kind() == ArenaKind::kChainedVirtual),
+        scope_(detail::open_scope(arena)) {}
+  /// The elements stay where they are; iterators, which know the array, do not stay valid. The other
+  /// is empty then and has no arena.
+  VlArray(VlArray&& other) noexcept : arena_(&own_) { take(other); }
+  VlArray& operator=(VlArray&& other) noexcept {
+    if (this == &other) return *this;
+    clear();
+    give_back();
+    take(other);
+    return *this;
+  }
   VlArray(const VlArray&) = delete;
   VlArray& operator=(const VlArray&) = delete;
   ~VlArray() {
@@ -106,6 +119,8 @@ class VlArray {
   [[nodiscard]] const T& operator[](std::size_t index) const noexcept { return *at(index); }
   [[nodiscard]] T& front() noexcept { return *at(0); }
   [[nodiscard]] T& back() noexcept { return *at(size() - 1); }
+  [[nodiscard]] const T& front() const noexcept { return *at(0); }
+  [[nodiscard]] const T& back() const noexcept { return *at(size() - 1); }
 
   /// All elements; of a segmented array only if they lie in one segment, else an empty span.
   [[nodiscard]] std::span<T> span() const noexcept {
@@ -113,7 +128,9 @@ class VlArray {
     return {segments_[0], size()};
   }
   /// Segments that hold elements, and the elements of one.
-  [[nodiscard]] std::size_t segment_count() const noexcept { return empty() ? 0 : segment_ + 1; }
+  [[nodiscard]] std::size_t segment_count() const noexcept {
+    return segment_ + (end_ == begin_ ? 0 : 1);
+  }
   [[nodiscard]] std::span<T> segment(std::size_t index) const noexcept {
     if (index == segment_) return {begin_, end_};
     return {segments_[index], kFirstElements << index};
@@ -195,11 +212,33 @@ class VlArray {
   }
 
   [[nodiscard]] T* push(std::size_t count, std::size_t alignment) noexcept {
+    if (detail::open_scope(*arena_) > scope_) {
+      detail::set_last_arena_error(Errc::kScopeOpen);
+      return nullptr;
+    }
     std::size_t bytes = 0;
     if (__builtin_mul_overflow(count, sizeof(T), &bytes)) bytes = ~std::size_t{0};
     void* const block = arena_->try_push(bytes, alignment);
     if (block != nullptr) behind_ = arena_->pos();
     return static_cast<T*>(block);
+  }
+
+  void take(VlArray& other) noexcept {
+    arena_ = other.arena_ == &other.own_ ? &own_ : other.arena_;
+    own_ = std::move(other.own_);
+    std::copy_n(other.segments_, other.segments_made_, segments_);
+    end_ = std::exchange(other.end_, nullptr);
+    limit_ = std::exchange(other.limit_, nullptr);
+    begin_ = std::exchange(other.begin_, nullptr);
+    before_ = std::exchange(other.before_, 0);
+    segment_ = std::exchange(other.segment_, 0);
+    segments_made_ = std::exchange(other.segments_made_, 0);
+    capacity_ = std::exchange(other.capacity_, 0);
+    segmented_ = std::exchange(other.segmented_, false);
+    scope_ = other.scope_;
+    behind_ = other.behind_;
+    other.segments_[0] = nullptr;
+    other.arena_ = &other.own_;
   }
 
   void give_back() noexcept {
@@ -224,6 +263,7 @@ class VlArray {
   std::size_t segments_made_ = 0;
   std::size_t capacity_ = 0;
   bool segmented_ = false;
+  std::uint64_t scope_ = 0;  // the youngest that was open when it was made
   ArenaMark behind_;
   T* segments_[kMaxSegments] = {};
 };
@@ -243,6 +283,8 @@ class VlArray<T>::Iterator {
 
   Iterator() noexcept = default;
   Iterator(Array* array, std::size_t index) noexcept : array_(array), index_(index) {}
+  // NOLINTNEXTLINE(google-explicit-constructor): as iterators convert
+  operator Iterator<true>() const noexcept requires(!kConst) { return {array_, index_}; }
 
   reference operator*() const noexcept { return *array_->at(index_); }
   pointer operator->() const noexcept { return array_->at(index_); }

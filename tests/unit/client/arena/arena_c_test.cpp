@@ -26,4 +26,34 @@ TEST(ArenaFromC, CompilesAsCppToo) {
   EXPECT_EQ(AllotArenaRelease(arena), 0);
 }
 
+TEST(ArenaFromC, AScopeThatEndsTwiceEndsNothingMore) {
+  for (const int checks : {0, 1}) {
+    allot_arena* const arena = allot_arena_alloc(nullptr, checks, __FILE__, __LINE__);
+    const allot_arena_temp outer = allot_arena_temp_begin(arena, __FILE__, __LINE__);
+    ASSERT_NE(allot_arena_push(arena, 8), nullptr);
+    const allot_arena_temp inner = allot_arena_temp_begin(arena, __FILE__, __LINE__);
+    allot_arena_temp_end(inner);
+    const auto again = [&] { allot_arena_temp_end(inner); };
+    if (checks != 0) {
+      testing::GTEST_FLAG(death_test_style) = "threadsafe";
+      EXPECT_DEATH(again(), "a scope ended twice");
+    } else {
+      again();
+      EXPECT_EQ(allot_arena_used_bytes(arena), 8U);
+    }
+    allot_arena_temp_end(outer);
+    EXPECT_EQ(allot_arena_release(arena), 0);
+  }
+}
+
+TEST(ArenaFromC, HasChecksWhereTheyAreAsked) {
+  for (const int checks : {0, 1}) {
+    allot_arena* const arena = allot_arena_alloc(nullptr, checks, __FILE__, __LINE__);
+    const auto* const fresh = static_cast<unsigned char*>(allot_arena_push_no_zero(arena, 8));
+    ASSERT_NE(fresh, nullptr);
+    EXPECT_EQ(*fresh, checks != 0 ? 0xA5 : 0);
+    EXPECT_EQ(allot_arena_release(arena), 0);
+  }
+}
+
 }  // namespace

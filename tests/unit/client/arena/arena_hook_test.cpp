@@ -58,6 +58,21 @@ TEST(ArenaHook, IsToldEachEventInOrder) {
   }
 }
 
+TEST(ArenaHook, GrowthAddsUpToWhatIsCommitted) {
+  for (const ArenaKind kind : {ArenaKind::kFixed, ArenaKind::kChained, ArenaKind::kVirtual}) {
+    std::vector<Told> told;
+    ArenaOptions options;
+    options.hook = {&remember, &told};
+    Arena arena = kind == ArenaKind::kFixed     ? Arena::fixed(100'000, options)
+                  : kind == ArenaKind::kChained ? Arena::chained(options)
+                                                : Arena::reserve(1 << 20, options);
+    for (int i = 0; i < 9; ++i) ASSERT_NE(arena.push(10'000), nullptr);
+    std::size_t grown = 0;
+    for (const Told& one : told) grown += one.kind == ArenaEvent::Kind::kGrow ? one.size_bytes : 0;
+    EXPECT_EQ(grown, arena.committed()) << describe(kind);
+  }
+}
+
 TEST(ArenaLog, WritesALineForEachEvent) {
   std::ostringstream out;
   spdlog::logger logger("arenas", std::make_shared<spdlog::sinks::ostream_sink_st>(out));

@@ -128,6 +128,29 @@ TEST(Scratch, IsNoneOfTheConflicts) {
   EXPECT_FALSE(fourth->same_arena(stranger));
 }
 
+TEST(Scratch, TakesAnyNumberOfConflicts) {
+  auto a = scratch();
+  auto b = scratch(a.arena());
+  auto c = scratch(a.arena(), b.arena());
+  auto d = scratch(a.arena(), b.arena(), c.arena());
+  auto e = scratch(a.arena(), b.arena(), c.arena(), d.arena());
+  ASSERT_TRUE(e);
+  for (Scratch* const other : {&a, &b, &c, &d}) EXPECT_FALSE(e->same_arena(other->arena()));
+}
+
+TEST(Scratch, HasChecksWhereTheFileThatOpensItHasThem) {
+  std::thread([] {
+    {
+      const auto filled = [](Scratch in) { return *in->push_array<unsigned char>(1); };
+      EXPECT_EQ(filled(scratch(Place::here(), ArenaChecks::kOff)), 0);
+      EXPECT_EQ(filled(scratch(Place::here(), ArenaChecks::kOn)), 0xA5)
+          << "an idle one is made anew";
+      EXPECT_EQ(filled(scratch(Place::here(), ArenaChecks::kOff)), 0xA5);
+    }
+    EXPECT_EQ(scratch_arena_count(), 1U);
+  }).join();
+}
+
 TEST(Scratch, TwoArenasServeAFunctionThatReturnsThroughOne) {
   std::thread([] {
     {

@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include <allot/temp.hpp>
+
 #include "tests/support/seed.hpp"
 
 namespace allot {
@@ -15,6 +17,8 @@ namespace {
 
 static_assert(std::random_access_iterator<VlArray<int>::iterator>);
 static_assert(std::random_access_iterator<VlArray<int>::const_iterator>);
+static_assert(std::convertible_to<VlArray<int>::iterator, VlArray<int>::const_iterator>);
+static_assert(!std::convertible_to<VlArray<int>::const_iterator, VlArray<int>::iterator>);
 
 // On each kind of arena: contiguous on the first two, segmented on the others.
 class VlArrayKinds : public testing::TestWithParam<ArenaKind> {
@@ -188,6 +192,72 @@ TEST(VlArray, DestroysItsElements) {
     EXPECT_EQ(counted.use_count(), 11);
   }
   EXPECT_EQ(counted.use_count(), 1);
+}
+
+TEST_P(VlArrayKinds, DoesNotGrowInAYoungerScope) {
+  for (const ArenaChecks checks : {ArenaChecks::kOff, ArenaChecks::kOn}) {
+    Arena arena = Arena::reserve(std::size_t{1} << 30, {.checks = checks});
+    VlArray<int> array(arena);
+    ASSERT_NE(array.push_back(1), nullptr);
+    {
+      const Temp temp(arena);
+      int pushed = 0;
+      while (array.push_back(7) != nullptr) ASSERT_LT(++pushed, 100'000);
+      EXPECT_EQ(Arena::last_error(), Errc::kScopeOpen);
+      VlArray<int> inner(arena);
+      for (int i = 0; i < 100'000; ++i) ASSERT_NE(inner.push_back(i), nullptr);
+    }
+    for (int i = 0; i < 10'000; ++i) ASSERT_NE(array.push_back(7), nullptr);
+    EXPECT_EQ(array[0], 1);
+    EXPECT_EQ(std::count(array.begin(), array.end(), 7),
+              static_cast<std::ptrdiff_t>(array.size() - 1));
+  }
+}
+
+TEST_P(VlArrayKinds, MovesWithoutMovingItsElements) {
+  const auto numbers_to = [](int count) {
+    VlArray<int> own;
+    for (int i = 0; i < count; ++i) (void)own.push_back(i);
+    return own;
+  };
+  VlArray<int> own = numbers_to(5000);
+  EXPECT_EQ(own.size(), 5000U);
+  EXPECT_EQ(own.back(), 4999);
+
+  Arena arena = make();
+  VlArray<std::string> array(arena);
+  for (int i = 0; i < 3000; ++i) (void)array.push_back(std::to_string(i));
+  const std::string* const first = &array.front();
+  VlArray<std::string> moved(std::move(array));
+  EXPECT_EQ(&moved.front(), first);
+  EXPECT_EQ(moved.size(), 3000U);
+  EXPECT_TRUE(array.empty());                   // NOLINT(bugprone-use-after-move): what is asked
+  EXPECT_EQ(array.push_back("lost"), nullptr);  // NOLINT(bugprone-use-after-move)
+  EXPECT_EQ(Arena::last_error(), Errc::kClosed);
+  ASSERT_NE(moved.push_back("3000"), nullptr);
+  array = std::move(moved);
+  EXPECT_EQ(array.size(), 3001U);
+  EXPECT_EQ(array[3000], "3000");
+  const VlArray<std::string>& constant = array;
+  EXPECT_EQ(constant.front(), "0");
+  EXPECT_EQ(constant.back(), "3000");
+}
+
+TEST_P(VlArrayKinds, CountsTheSegmentsThatHoldElements) {
+  Arena arena = make();
+  VlArray<int> array(arena);
+  EXPECT_EQ(array.segment_count(), 0U);
+  for (const std::size_t count : {std::size_t{1}, VlArray<int>::kFirstElements}) {
+    ASSERT_TRUE(array.resize(count));
+    EXPECT_EQ(array.segment_count(), 1U);
+  }
+  ASSERT_TRUE(array.resize(VlArray<int>::kFirstElements + 1));
+  EXPECT_EQ(array.segment_count(), array.is_contiguous() ? 1U : 2U);
+  array.pop_back();
+  EXPECT_EQ(array.segment_count(), 1U);
+  std::size_t elements = 0;
+  for (std::size_t i = 0; i < array.segment_count(); ++i) elements += array.segment(i).size();
+  EXPECT_EQ(elements, array.size());
 }
 
 }  // namespace

@@ -41,6 +41,12 @@ int arena_from_c(void) {
   CHECK(((uintptr_t)AllotArenaPushNoZero(arena, 1) & 4095) == 0);
   CHECK(AllotArenaPushAligner(arena, 3) == SIZE_MAX);
 
+  CHECK(((uintptr_t)AllotArenaPushAligned(arena, 5, 512) & 511) == 0);
+  CHECK(AllotArenaPushAligned(arena, 5, 0) == NULL);
+  CHECK(AllotArenaCommitted(arena) > 0 && AllotArenaReserved(arena) >= AllotArenaCommitted(arena));
+  CHECK(AllotArenaPushNoZero(arena, 1000000) != NULL && AllotArenaPop(arena, 1000000) == 0);
+  CHECK(AllotArenaShrink(arena) > 0);
+
   temp = AllotArenaTempBegin(arena);
   CHECK(temp.arena == arena);
   i = allot_arena_used_bytes(arena);
@@ -56,6 +62,7 @@ int arena_from_c(void) {
   CHECK(AllotArenaPush(other.arena, 10) != NULL);
   CHECK(AllotArenaPush(scratch.arena, 10) != NULL);
   CHECK(AllotArenaRelease(other.arena) != 0);
+  AllotReleaseScratch(other);
   AllotReleaseScratch(other);
   AllotReleaseScratch(scratch);
 
@@ -76,6 +83,14 @@ int arena_from_c(void) {
   CHECK((char*)AllotArenaPushNoZero(fixed, 16) >= buffer);
   CHECK(AllotArenaPopTo(fixed, AllotArenaGetPos(arena)) != 0);
   CHECK(AllotArenaRelease(fixed) == 0);
+  params.buffer = NULL;
+  params.size_bytes = 500;
+  params.parent = arena;
+  fixed = AllotArenaAlloc(&params);
+  CHECK(fixed != NULL);
+  CHECK(AllotArenaClear(arena) != 0);
+  CHECK(AllotArenaRelease(fixed) == 0);
+  CHECK(AllotArenaClear(arena) == 0);
   params.kind_plus_one = 77;
   CHECK(AllotArenaAlloc(&params) == NULL);
 
