@@ -28,14 +28,12 @@ Expected<Handle> SessionState::publish_chunked(std::string_view name, std::uint6
       (needed + region::kWordsPerUnit - 1) / region::kWordsPerUnit * region::kWordsPerUnit;
   CallDeadline deadline(parts_.deadline);
   std::uint32_t first = 0;
-  std::uint32_t generation = 0;
   {
     auto lock = lock_open(deadline);
     if (!lock) return lock.error();
     auto span = obtain_large_locked({static_cast<std::uint32_t>(granules), 1, words}, deadline);
     if (!span) return span.error();
     first = span->first;
-    generation = span->generation;
     // Of a cached span: free words behind the first are nobody's while it is not cut.
     view_.span_ledger(first).carve.store_release(CarveWord::kNone);
     for (std::uint32_t i = 0; i < head.size(); ++i) {
@@ -44,12 +42,7 @@ Expected<Handle> SessionState::publish_chunked(std::string_view name, std::uint6
     for (std::uint32_t i = 0; i < chunk_count; ++i) {
       view_.word(first, ChunkWords::of_chunk(i)).store_relaxed(ChunkWords::head(0));
     }
-    // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
-    view_.word(first, 0).store_release(OwnWord::make(id_, generation));
-    // R2 pairs with A2 in RegionView::carving_of(): the words before the carve word.
-    view_.span_ledger(first).carve.store_release(CarveWord::kChunked);
-    const std::lock_guard counting(counters_mutex_);
-    session_heap_->bins[region::kLargeBin].counters->allocations.add_single_writer(1);
+    own_span_locked(first, span->generation, CarveWord::kChunked);
   }
   std::byte* const block = mapping_.data() + first * kGranuleBytes;
   auto published = publish(name, block);

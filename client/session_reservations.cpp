@@ -20,7 +20,6 @@
 namespace allot::detail {
 
 namespace p = protocol;
-using region::CarveWord;
 using region::kGranuleBytes;
 using region::kLargeBin;
 
@@ -125,15 +124,6 @@ bool SessionState::book_growth_locked(const p::Granted& granted) {
       {reservation.granted_end, granted.granules, granted.used_granules == 0, false});
   reservation.granted_end += granted.granules;
   return true;
-}
-
-void SessionState::own_span_locked(std::uint32_t first, std::uint32_t generation) {
-  // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
-  view_.word(first, 0).store_release(OwnWord::make(id_, generation));
-  // R2 pairs with A2 in RegionView::carving_of(): the word before the carve word.
-  view_.span_ledger(first).carve.store_release(CarveWord::kLarge);
-  const std::lock_guard counting(counters_mutex_);
-  session_heap_->bins[kLargeBin].counters->allocations.add_single_writer(1);
 }
 
 // False if it is not ours: a handle of it was given away, and adopted.

@@ -212,6 +212,9 @@ class SessionState {
                                                          CallDeadline& deadline);
   [[nodiscard]] Expected<std::uint32_t> take_large_span_locked(const LargeWanted& wanted,
                                                                CallDeadline& deadline);
+  /// Makes a block of the whole span, ours, and counts it; the other words are written before.
+  void own_span_locked(std::uint32_t first, std::uint32_t generation,
+                       std::uint64_t carve = region::CarveWord::kLarge);
   [[nodiscard]] std::uint32_t find_cached_large_locked(const LargeWanted& wanted);
   // False if the daemon does not answer.
   [[nodiscard]] bool collect_large_locked(CallDeadline& deadline);
@@ -228,7 +231,6 @@ class SessionState {
   [[nodiscard]] Errc grow_locked(Reservation& reservation, std::uint32_t end,
                                  std::vector<GrownSpan>& grown, CallDeadline& deadline);
   [[nodiscard]] bool book_growth_locked(const protocol::Granted& granted);
-  void own_span_locked(std::uint32_t first, std::uint32_t generation);
   [[nodiscard]] bool disown_span_locked(std::uint32_t first);
   [[nodiscard]] bool drop_last_span_locked(Reservation& reservation, CallDeadline& deadline);
   void prepare_grown(const std::vector<GrownSpan>& grown, bool populate) noexcept;
