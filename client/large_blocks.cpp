@@ -91,8 +91,11 @@ std::uint32_t SessionState::find_cached_large_locked(const LargeWanted& wanted) 
        it != large_cache_.end() && it->first <= most; ++it) {
     const std::uint32_t first = it->second;
     if (first % wanted.align_granules != 0) continue;
-    const auto span = view_.find_span(first, window_granules_.load_relaxed());
-    if (!span || span->word_count < wanted.words) continue;
+    // Every span has one unit of words at least: the directory need not be read for that.
+    if (wanted.words > region::kWordsPerUnit) {
+      const auto span = view_.find_span(first, window_granules_.load_relaxed());
+      if (!span || span->word_count < wanted.words) continue;
+    }
     uncache_large_locked(it);
     return first;
   }
