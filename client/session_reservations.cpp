@@ -4,18 +4,13 @@
 // own, granted behind the last one and carved as one large block, so that a process that dies at any
 // line leaves what large blocks leave; the daemon ends the reservation with its session.
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 #include <iterator>
 
 #include "client/session_state.hpp"
+#include "shared/platform/populate.hpp"
 #include "shared/platform/random.hpp"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 namespace allot::detail {
 
@@ -145,8 +140,7 @@ void SessionState::prepare_grown(const std::vector<GrownSpan>& grown, bool popul
     if (!span.clean) {
       std::memset(base, 0, bytes);
     } else if (populate) {
-      // Best effort, in one call instead of a fault a page; kernels before 5.14 do not know it.
-      (void)::madvise(base, bytes, MADV_POPULATE_WRITE);
+      platform::populate(base, bytes);
     }
   }
 }
