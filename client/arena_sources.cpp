@@ -11,10 +11,7 @@
 #include "client/arena_source.hpp"
 #include "client/session_state.hpp"
 #include "shared/platform/page_size.hpp"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
+#include "shared/platform/populate.hpp"
 
 namespace allot {
 
@@ -63,8 +60,7 @@ class PageSource final : public BlockSource {
 
   Errc commit(std::byte* base, std::size_t bytes, bool populate) noexcept override {
     if (::mprotect(base, bytes, PROT_READ | PROT_WRITE) != 0) return Errc::kMachineFull;
-    // Best effort, in one call instead of a fault a page; kernels before 5.14 do not know it.
-    if (populate) (void)::madvise(base, bytes, MADV_POPULATE_WRITE);
+    if (populate) platform::populate(base, bytes);
     return Errc::kOk;
   }
 

@@ -37,14 +37,7 @@ Expected<SessionState::ChunkedBlock> SessionState::make_chunked(std::uint64_t si
   for (std::uint32_t i = 0; i < chunk_count; ++i) {
     view_.word(first, ChunkWords::of_chunk(i)).store_relaxed(region::value_word(0));
   }
-  // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
-  view_.word(first, 0).store_release(OwnWord::make(id_, generation));
-  // R2 pairs with A2 in RegionView::carving_of(): the words before the carve word.
-  view_.span_ledger(first).carve.store_release(CarveWord::kChunked);
-  {
-    const std::lock_guard counting(counters_mutex_);
-    session_heap_->bins[region::kLargeBin].counters->allocations.add_single_writer(1);
-  }
+  own_span_locked(first, generation, CarveWord::kChunked);
   return ChunkedBlock{Handle(), mapping_.data() + first * kGranuleBytes, &view_.word(first, 0),
                       words, granules * kGranuleBytes};
 }

@@ -11,7 +11,6 @@
 
 namespace allot::detail {
 
-using region::CarveWord;
 using region::kGranuleBytes;
 using region::kLargeBin;
 
@@ -37,13 +36,18 @@ Expected<void*> SessionState::allocate_large(std::uint64_t size_bytes, std::size
                           deadline);
   if (!span) return span.error();
   const auto [first, generation] = *span;
+  own_span_locked(first, generation);
+  return static_cast<void*>(mapping_.data() + first * kGranuleBytes);
+}
+
+void SessionState::own_span_locked(std::uint32_t first, std::uint32_t generation,
+                                   std::uint64_t carve) {
   // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
   view_.word(first, 0).store_release(OwnWord::make(id_, generation));
-  // R2 pairs with A2 in RegionView::carving_of(): the word before the carve word.
-  view_.span_ledger(first).carve.store_release(CarveWord::kLarge);
+  // R2 pairs with A2 in RegionView::carving_of(): the words before the carve word.
+  view_.span_ledger(first).carve.store_release(carve);
   const std::lock_guard counting(counters_mutex_);
   session_heap_->bins[kLargeBin].counters->allocations.add_single_writer(1);
-  return static_cast<void*>(mapping_.data() + first * kGranuleBytes);
 }
 
 Expected<SessionState::LargeTaken> SessionState::obtain_large_locked(const LargeWanted& wanted,
@@ -88,8 +92,11 @@ std::uint32_t SessionState::find_cached_large_locked(const LargeWanted& wanted) 
        it != large_cache_.end() && it->first <= most; ++it) {
     const std::uint32_t first = it->second;
     if (first % wanted.align_granules != 0) continue;
-    const auto span = view_.find_span(first, window_granules_.load_relaxed());
-    if (!span || span->word_count < wanted.words) continue;
+    // Every span has one unit of words at least: the directory need not be read for that.
+    if (wanted.words > region::kWordsPerUnit) {
+      const auto span = view_.find_span(first, window_granules_.load_relaxed());
+      if (!span || span->word_count < wanted.words) continue;
+    }
     uncache_large_locked(it);
     return first;
   }

@@ -4,23 +4,17 @@
 // own, granted behind the last one and carved as one large block, so that a process that dies at any
 // line leaves what large blocks leave; the daemon ends the reservation with its session.
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 #include <iterator>
 
 #include "client/session_state.hpp"
+#include "shared/platform/populate.hpp"
 #include "shared/platform/random.hpp"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 namespace allot::detail {
 
 namespace p = protocol;
-using region::CarveWord;
 using region::kGranuleBytes;
 using region::kLargeBin;
 
@@ -38,7 +32,7 @@ std::uint32_t SessionState::granule_of(const std::byte* address) const noexcept 
 }
 
 // That a granule lies in, or that ends at it.
-SessionState::Reservations::iterator SessionState::reservation_at(std::uint32_t granule) noexcept {
+Reservations::iterator SessionState::reservation_at(std::uint32_t granule) noexcept {
   const auto behind = reservations_.upper_bound(granule);
   if (behind == reservations_.begin()) return reservations_.end();
   const auto found = std::prev(behind);
@@ -127,15 +121,6 @@ bool SessionState::book_growth_locked(const p::Granted& granted) {
   return true;
 }
 
-void SessionState::own_span_locked(std::uint32_t first, std::uint32_t generation) {
-  // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
-  view_.word(first, 0).store_release(OwnWord::make(id_, generation));
-  // R2 pairs with A2 in RegionView::carving_of(): the word before the carve word.
-  view_.span_ledger(first).carve.store_release(CarveWord::kLarge);
-  const std::lock_guard counting(counters_mutex_);
-  session_heap_->bins[kLargeBin].counters->allocations.add_single_writer(1);
-}
-
 // False if it is not ours: a handle of it was given away, and adopted.
 bool SessionState::disown_span_locked(std::uint32_t first) {
   auto& own = view_.word(first, 0);
@@ -155,8 +140,7 @@ void SessionState::prepare_grown(const std::vector<GrownSpan>& grown, bool popul
     if (!span.clean) {
       std::memset(base, 0, bytes);
     } else if (populate) {
-      // Best effort, in one call instead of a fault a page; kernels before 5.14 do not know it.
-      (void)::madvise(base, bytes, MADV_POPULATE_WRITE);
+      platform::populate(base, bytes);
     }
   }
 }

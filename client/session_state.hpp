@@ -31,6 +31,7 @@
 #include "client/channel.hpp"
 #include "client/exit_watch.hpp"
 #include "client/presence.hpp"
+#include "client/session_spans.hpp"
 #include "client/thread_heap.hpp"
 #include "shared/platform/window.hpp"
 #include "shared/region/region_files.hpp"
@@ -149,23 +150,6 @@ class SessionState {
   void become_forked() noexcept;
 
  private:
-  struct LargeSpan {
-    std::uint32_t granules = 0;
-    bool cached = false;  // its word is free and nobody uses it
-  };
-  // A span of a reservation: one large block.
-  struct GrownSpan {
-    std::uint32_t first = 0;
-    std::uint32_t granules = 0;
-    bool clean = false;   // all zero when it was granted
-    bool carved = false;  // false: its grant came too late for its caller
-  };
-  struct Reservation {
-    std::uint32_t end = 0;
-    std::uint32_t granted_end = 0;
-    std::vector<GrownSpan> spans;  // side by side, from the beginning to granted_end
-  };
-  using Reservations = std::map<std::uint32_t, Reservation>;  // by first granule
   explicit SessionState(Parts parts) noexcept;
   [[nodiscard]] Expected<void> map_region();
   using Lock = std::unique_lock<std::timed_mutex>;
@@ -227,6 +211,9 @@ class SessionState {
                                                          CallDeadline& deadline);
   [[nodiscard]] Expected<std::uint32_t> take_large_span_locked(const LargeWanted& wanted,
                                                                CallDeadline& deadline);
+  /// Makes a block of the whole span, ours, and counts it; the other words are written before.
+  void own_span_locked(std::uint32_t first, std::uint32_t generation,
+                       std::uint64_t carve = region::CarveWord::kLarge);
   [[nodiscard]] std::uint32_t find_cached_large_locked(const LargeWanted& wanted);
   // False if the daemon does not answer.
   [[nodiscard]] bool collect_large_locked(CallDeadline& deadline);
@@ -243,7 +230,6 @@ class SessionState {
   [[nodiscard]] Errc grow_locked(Reservation& reservation, std::uint32_t end,
                                  std::vector<GrownSpan>& grown, CallDeadline& deadline);
   [[nodiscard]] bool book_growth_locked(const protocol::Granted& granted);
-  void own_span_locked(std::uint32_t first, std::uint32_t generation);
   [[nodiscard]] bool disown_span_locked(std::uint32_t first);
   [[nodiscard]] bool drop_last_span_locked(Reservation& reservation, CallDeadline& deadline);
   void prepare_grown(const std::vector<GrownSpan>& grown, bool populate) noexcept;
@@ -282,11 +268,6 @@ class SessionState {
   std::vector<ThreadHeap*> heaps_;
   std::mutex parked_mutex_;  // of parked_; a thread that ends waits for no daemon
   std::vector<ThreadHeap*> parked_;
-  struct SpareKind {
-    std::uint32_t granules;
-    std::uint32_t words;
-    friend auto operator<=>(const SpareKind&, const SpareKind&) = default;
-  };
   std::map<SpareKind, std::vector<std::uint32_t>> spares_;
   std::map<SpareKind, std::uint32_t> next_batch_;
   std::map<std::uint32_t, LargeSpan> large_;  // by first granule

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cassert>
 
+#include "daemon/core/limit_error.hpp"
 #include "daemon/core/region_core.hpp"
 
 namespace allot::core {
@@ -12,17 +13,6 @@ using region::FileLayout;
 using region::kGranuleBytes;
 using region::SpanDescriptor;
 using region::SpanState;
-
-namespace {
-
-// Short enough for a Failure even where every number is 2^40: the limits' names carry the unit.
-Error limit_error(Errc errc, const std::string& who, std::uint64_t wanted, std::uint64_t used,
-                  std::uint64_t limit, const char* limit_name) {
-  return {errc, who + "wanted " + std::to_string(wanted) + ", used " + std::to_string(used) +
-                    " of " + limit_name + " = " + std::to_string(limit)};
-}
-
-}  // namespace
 
 Expected<void> RegionCore::check_grant(std::uint32_t session, const SessionRecord& record,
                                        const protocol::GrantRequest& request,

@@ -9,11 +9,23 @@
 #include <cassert>
 #include <iterator>
 
+#include "daemon/core/limit_error.hpp"
 #include "daemon/core/region_core.hpp"
 
 namespace allot::core {
 
 using region::kGranuleBytes;
+
+namespace {
+
+Error region_full(std::uint64_t wanted_granules, const ExtentMap& extents) {
+  return {Errc::kRegionFull, std::to_string(wanted_granules) + " granules wanted, " +
+                                 std::to_string(extents.free_granules()) +
+                                 " free, longest free run " +
+                                 std::to_string(extents.largest_free())};
+}
+
+}  // namespace
 
 Expected<void> RegionCore::check_reservation(std::uint32_t session, const SessionRecord& record,
                                              std::uint64_t granules) {
@@ -22,9 +34,7 @@ Expected<void> RegionCore::check_reservation(std::uint32_t session, const Sessio
   const auto over = [&](const std::string& who, std::uint64_t used, std::uint64_t limit,
                         const char* name) {
     if (used <= limit && wanted <= limit - used) return false;
-    refusal = {Errc::kReserveLimit, who + "wanted " + std::to_string(wanted) + ", used " +
-                                        std::to_string(used) + " of " + name + " = " +
-                                        std::to_string(limit)};
+    refusal = limit_error(Errc::kReserveLimit, who, wanted, used, limit, name);
     return true;
   };
   const uid_t uid = record.peer.uid;
@@ -35,12 +45,7 @@ Expected<void> RegionCore::check_reservation(std::uint32_t session, const Sessio
       over({}, totals_.reservation_bytes, limits_.reserve_limit_bytes, "reserve_limit_bytes")) {
     return refusal;
   }
-  if (granules > extents_.largest_free()) {
-    return Error(Errc::kRegionFull, std::to_string(granules) + " granules wanted, " +
-                                        std::to_string(extents_.free_granules()) +
-                                        " free, longest free run " +
-                                        std::to_string(extents_.largest_free()));
-  }
+  if (granules > extents_.largest_free()) return region_full(granules, extents_);
   return {};
 }
 
@@ -65,10 +70,13 @@ Expected<protocol::Reserved> RegionCore::reserve(std::uint32_t session,
   } else {
     granules = std::min(granules, view_.granules());
     allowed = check_reservation(session, record, granules);
+    const bool is_whole = allowed.has_value();
     while (!allowed && granules > request.minimum) {
       granules = std::max(granules / 2, request.minimum);
       allowed = check_reservation(session, record, granules);
     }
+    // Not all that is left: who asked for more than there is is content with less.
+    if (allowed && !is_whole) granules = std::max(granules / 2, request.minimum);
   }
   if (!allowed) {
     ++totals_.refusals;
@@ -127,10 +135,7 @@ Expected<std::uint32_t> RegionCore::place_spans(std::uint32_t session,
             extents_.allocate(request.granules, request.count, request.align_granules)) {
       return *first;
     }
-    return Error(Errc::kRegionFull, std::to_string(total) + " granules wanted, " +
-                                        std::to_string(extents_.free_granules()) +
-                                        " free, longest free run " +
-                                        std::to_string(extents_.largest_free()));
+    return region_full(total, extents_);
   }
   const auto at = static_cast<std::uint32_t>(request.at);
   const Extent* const run = request.at < view_.granules() ? extents_.find_reserved(at) : nullptr;

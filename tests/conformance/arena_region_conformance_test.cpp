@@ -74,9 +74,14 @@ TEST_F(ArenaInARegion, GrowsByDoubledStepsInOnePiece) {
 TEST_F(ArenaInARegion, IsReservedLessByHalvesWhereThereIsNoRoom) {
   const Arena arena = Arena::reserve(kArenaReserveBytes, options());
   ASSERT_TRUE(arena);
-  EXPECT_EQ(arena.reserved(), 32 * kMiB) << "an eighth of the region";
-  EXPECT_FALSE(Arena::reserve(kMiB, options()));
+  EXPECT_EQ(arena.reserved(), 16 * kMiB) << "half of the limit, an eighth of the region";
+  const Arena second = Arena::reserve(kArenaReserveBytes, options());
+  EXPECT_EQ(second.reserved(), 8 * kMiB) << "and of what is left";
+  ArenaOptions large = options();
+  large.commit_bytes = 9 * kMiB;
+  EXPECT_FALSE(Arena::reserve(kArenaReserveBytes, large));
   EXPECT_EQ(Arena::last_error(), Errc::kReserveLimit);
+  EXPECT_NE(Session::last_error().message().find("session_reserve_bytes"), std::string::npos);
 }
 
 TEST_F(ArenaInARegion, NewMemoryIsZeroWhateverWasThereBefore) {

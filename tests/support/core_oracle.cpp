@@ -130,8 +130,8 @@ std::uint64_t CoreOracle::reservable(std::uint32_t session, const protocol::Rese
     if (one.uid == found->second.uid) of_uid += one.granules;
     of_all += one.granules;
   }
-  for (std::uint64_t granules = std::min<std::uint64_t>(request.granules, used_.size());;
-       granules = std::max(granules / 2, request.minimum)) {
+  const std::uint64_t most = std::min<std::uint64_t>(request.granules, used_.size());
+  for (std::uint64_t granules = most;; granules = std::max(granules / 2, request.minimum)) {
     obstacles.clear();
     const auto limit = [&](std::uint64_t used, std::uint64_t bytes) {
       if ((used + granules) * kGranuleBytes > bytes) obstacles.insert(Errc::kReserveLimit);
@@ -140,7 +140,9 @@ std::uint64_t CoreOracle::reservable(std::uint32_t session, const protocol::Rese
     limit(of_uid, limits_.uid_reserve_bytes);
     limit(of_all, limits_.reserve_limit_bytes);
     if (!has_free_run(granules, 1)) obstacles.insert(Errc::kRegionFull);
-    if (obstacles.empty()) return granules;
+    if (obstacles.empty()) {
+      return granules == most ? most : std::max(granules / 2, request.minimum);
+    }
     if (granules == request.minimum) return 0;
   }
 }

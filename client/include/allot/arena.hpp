@@ -55,7 +55,7 @@ class ALLOT_EXPORT Arena {
   [[nodiscard]] static Arena chained(const ArenaOptions& options = {},
                                      Place place = Place::here()) noexcept;
   /// Reserves `reserve_bytes` of address space: half as much if refused, and so on down to
-  /// options.commit_bytes; then kAddressSpace. Commits nothing yet.
+  /// options.commit_bytes; then kAddressSpace, in a region kReserveLimit. Commits nothing yet.
   [[nodiscard]] static Arena reserve(std::size_t reserve_bytes = kArenaReserveBytes,
                                      const ArenaOptions& options = {},
                                      Place place = Place::here()) noexcept;

@@ -19,6 +19,7 @@ FUTEX = "shared/platform/futex.cpp"
 SEQPACKET = "shared/platform/seqpacket.cpp"
 RANDOM = "shared/platform/random.cpp"
 WIPE = "shared/platform/wipe.cpp"
+POPULATE = "shared/platform/populate.cpp"
 PIDFD = "shared/platform/pidfd.cpp"
 REGION_FILES = "shared/region/region_files.cpp"
 
@@ -148,6 +149,10 @@ FAULTS = [
      "::explicit_bzero(memory, size_bytes - (size_bytes > 0 ? 1 : 0))", UNIT, "Wipe.*"),
     ("wipe_does_nothing", WIPE, "::explicit_bzero(memory, size_bytes)",
      "(void)memory, (void)size_bytes", UNIT, "Wipe.IsDoneEvenIfNobodyLooksAfterwards"),
+    ("populate_does_nothing", POPULATE, "(void)::madvise(start, size_bytes, MADV_POPULATE_WRITE)",
+     "(void)start, (void)size_bytes", UNIT, "Populate.MapsExactlyTheRange"),
+    ("populate_beyond_the_range", POPULATE, "madvise(start, size_bytes,",
+     "madvise(start, 2 * size_bytes,", UNIT, "Populate.MapsExactlyTheRange"),
     ("pidfd_never_exits", PIDFD, "(poll_entry.revents & POLLIN) != 0", "false",
      UNIT, "Pidfd.*"),
 

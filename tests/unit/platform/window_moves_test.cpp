@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <utility>
 #include <vector>
@@ -184,7 +185,8 @@ TEST(Window, DoesNotGrowWhereTheKernelRefusesAdvice) {
       if (write_faults(window.base() + 64 * kKiB - 1)) return 4;
       std::byte* const gap = window.base() + 64 * kKiB;
       if (!read_faults(gap) || !read_faults(gap + kMiB - 65 * kKiB)) return 5;
-      if (is_free(gap, page_size_bytes())) return 6;
+      const std::size_t page = page_size_bytes();
+      if (is_free(gap, page) || is_free(gap + kMiB - 64 * kKiB - page, page)) return 6;
       // Once more, and each address is unmapped once.
       if (window.extend(file, kMiB) || window.size_bytes() != 64 * kKiB) return 7;
       std::byte* const base = window.base();

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -20,7 +19,6 @@
 #include "shared/platform/page_size.hpp"
 #include "tests/support/fault_probe.hpp"
 #include "tests/support/forked_child.hpp"
-#include "tests/support/refused_syscall.hpp"
 #include "tests/support/windows.hpp"
 
 namespace allot::platform {
@@ -166,39 +164,6 @@ TEST(Window, KeepsItsReservationWhenMappingFails) {
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
             MAP_FAILED);
   EXPECT_EQ(errno, EEXIST);
-}
-
-// Whether anything is mapped at the page of `place`. If not, something is from now on.
-bool is_taken(std::byte* place) {
-  return ::mmap(place, page_size_bytes(), PROT_NONE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED;
-}
-
-// What cannot be kept out of forks and dumps is not there: nobody is told of it, nobody reaches it.
-TEST(Window, DoesNotGrowWhereTheKernelRefusesAdvice) {
-  for (const auto advice : {MADV_DONTFORK, MADV_DONTDUMP}) {
-    const auto ending = run_in_child([&] {
-      const Descriptor file = make_file();
-      Window window = reserve(kMiB);
-      if (!window.extend(file, 64 * kKiB)) return 1;
-      const test::ArgumentTest is_advice{test::ArgumentTest::Kind::kEquals, 2,
-                                         static_cast<std::uint32_t>(advice)};
-      if (!test::refuse_syscall(SYS_madvise, ENOMEM, is_advice)) return test::kSkipped;
-      if (window.extend(file, kMiB)) return 2;
-      if (window.size_bytes() != 64 * kKiB) return 3;
-      if (write_faults(window.base() + 64 * kKiB - 1)) return 4;
-      std::byte* const gap = window.base() + 64 * kKiB;
-      if (!read_faults(gap) || !read_faults(gap + kMiB - 65 * kKiB)) return 5;
-      if (!is_taken(gap) || !is_taken(gap + kMiB - 65 * kKiB)) return 6;
-      // Once more, and each address is unmapped once.
-      if (window.extend(file, kMiB) || window.size_bytes() != 64 * kKiB) return 7;
-      std::byte* const base = window.base();
-      window = Window();
-      return is_taken(base) || is_taken(base + 64 * kKiB) ? 8 : 0;
-    });
-    if (ending == test::exited(test::kSkipped)) GTEST_SKIP() << "no filters of system calls here";
-    EXPECT_EQ(ending, test::exited(0)) << "advice " << advice;
-  }
 }
 
 // ---- Forks and dumps

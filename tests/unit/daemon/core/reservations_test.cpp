@@ -116,12 +116,13 @@ TEST_F(Reservations, NeverOverlap) {
   EXPECT_TRUE(refused(grow(one, a, 11), Errc::kSizeTooLarge)) << "not into its neighbour";
 }
 
-TEST_F(Reservations, AreHalvedUntilTheyFit) {
+TEST_F(Reservations, AreHalvedUntilTheyFitAndOnceMore) {
   EXPECT_EQ(region->reserve(one, {200, 1})->granules, 64U) << "no more than there is";
   ASSERT_TRUE(region->unreserve(one, 0));
   (void)region.granted(two, 8);
-  EXPECT_EQ(region->reserve(one, {64, 1})->granules, 32U);
+  EXPECT_EQ(region->reserve(one, {64, 1})->granules, 16U) << "32 fit; some are left to others";
   EXPECT_EQ(region->reserve(one, {64, 20})->granules, 20U);
+  EXPECT_EQ(region->reserve(one, {16, 1})->granules, 16U) << "what fits is not halved";
   EXPECT_TRUE(refused(region->reserve(one, {64, 20}), Errc::kRegionFull));
   EXPECT_EQ(region->reserve(one, {64, 4})->granules, 4U);
 }
@@ -290,7 +291,7 @@ TEST(ReservationLimits, AreAnEighthAQuarterAndAHalfOfTheRegion) {
   EXPECT_EQ(region->limits().uid_reserve_bytes, 16 * kGranuleBytes);
   EXPECT_EQ(region->limits().reserve_limit_bytes, 32 * kGranuleBytes);
   for (const uid_t uid : {1U, 1U, 1U, 2U, 2U, 3U}) {
-    (void)region->reserve(region.open_session(uid), {64, 1});
+    (void)region->reserve(region.open_session(uid), {8, 1});
   }
   EXPECT_EQ(region->uid_reservation_bytes(1), 16 * kGranuleBytes);
   EXPECT_EQ(region->extents().free_granules(), 32U) << "the others can go on";
