@@ -16,7 +16,7 @@ namespace allot {
 namespace detail {
 
 const std::array<std::uint8_t, 65> kBinBy16 = region::kBinTables.by_16;
-const std::array<std::uint8_t, 257> kBinBy128 = region::kBinTables.by_128;
+const std::array<std::uint8_t, 513> kBinBy128 = region::kBinTables.by_128;
 
 namespace {
 

@@ -5,7 +5,7 @@
 // stands for blocks that are whole spans.
 //
 // Small blocks (to 1 KiB) lie in cells of 4 KiB and never cross one, hence never a page, on any
-// page size. Medium blocks (to 32 KiB) are cut from the whole span. A block's offset in its span
+// page size. Medium blocks (to 64 KiB) are cut from the whole span. A block's offset in its span
 // is a multiple of the largest power of two that divides its size.
 #pragma once
 
@@ -30,7 +30,7 @@ struct SizeClass {
 
 inline constexpr std::uint32_t kSmallCellBytes = 4096;
 inline constexpr std::uint32_t kMaxSmallBytes = 1024;
-inline constexpr std::uint32_t kMaxMediumBytes = 32 * 1024;
+inline constexpr std::uint32_t kMaxMediumBytes = 64 * 1024;
 inline constexpr std::uint32_t kMinBlockBytes = 16;
 
 // Small sizes: multiples of 16 chosen so that little of a cell is left over.
@@ -38,7 +38,7 @@ inline constexpr std::array<std::uint32_t, 28> kSmallBlockBytes = {
     16,  32,  48,  64,  80,  96,  112, 128, 144, 160, 176, 192, 208, 224,
     240, 256, 272, 288, 304, 336, 368, 400, 448, 512, 576, 672, 816, 1024};
 inline constexpr std::uint32_t kMediumPerDoubling = 8;
-inline constexpr std::uint32_t kMediumDoublings = 5;  // 1 KiB .. 32 KiB
+inline constexpr std::uint32_t kMediumDoublings = 6;  // 1 KiB .. 64 KiB
 inline constexpr std::uint32_t kSmallClassCount = kSmallBlockBytes.size();
 inline constexpr std::uint32_t kClassCount =
     kSmallClassCount + kMediumPerDoubling * kMediumDoublings;
@@ -81,7 +81,7 @@ constexpr std::array<SizeClass, kClassCount> make_table() {
 
 inline constexpr std::array<SizeClass, kClassCount> kSizeClasses = size_class_detail::make_table();
 
-// Two tables answer "which bin" by one load: sizes to 1 KiB by 16 bytes, to 32 KiB by 128.
+// Two tables answer "which bin" by one load: sizes to 1 KiB by 16 bytes, to 64 KiB by 128.
 struct BinTables {
   std::array<std::uint8_t, kMaxSmallBytes / 16 + 1> by_16;
   std::array<std::uint8_t, kMaxMediumBytes / 128 + 1> by_128;
@@ -105,7 +105,7 @@ constexpr BinTables make_bin_tables() {
 inline constexpr BinTables kBinTables = make_bin_tables();
 
 /// The bin whose blocks are the smallest that hold `size_bytes` (1 .. 2^63); kLargeBin above
-/// 32 KiB. Constant time.
+/// 64 KiB. Constant time.
 constexpr std::uint32_t bin_of(std::uint64_t size_bytes) noexcept {
   if (size_bytes <= kMaxSmallBytes) return kBinTables.by_16[(size_bytes + 15) / 16];
   if (size_bytes <= kMaxMediumBytes) return kBinTables.by_128[(size_bytes + 127) / 128];

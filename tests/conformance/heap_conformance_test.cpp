@@ -46,7 +46,7 @@ TEST_P(Heap, ServesEachClassToItsLastByte) {
 
 TEST_P(Heap, BlocksOfOneSizeFillManySpans) {
   HeapOracle oracle(session());
-  for (const std::size_t size : {16U, 48U, 1024U, 1152U, 32'768U}) {
+  for (const std::size_t size : {16U, 48U, 1024U, 1152U, 32'768U, 65'536U}) {
     for (int i = 0; i < 600; ++i) (void)oracle.allocate(size);
   }
   oracle.check();
@@ -82,7 +82,7 @@ TEST_P(Heap, ServesEveryAlignmentTo2MiB) {
 TEST_P(Heap, LargeBlocksAreWholePages) {
   HeapOracle oracle(session());
   for (const std::size_t size :
-       {std::size_t{32'769}, std::size_t{65'536}, std::size_t{65'537}, kMiB, 100 * kMiB}) {
+       {std::size_t{65'537}, std::size_t{131'072}, std::size_t{131'073}, kMiB, 100 * kMiB}) {
     const void* const block = oracle.allocate(size);
     ASSERT_NE(block, nullptr);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block) % 65'536, 0U);
@@ -138,7 +138,7 @@ TEST_P(Heap, BlocksThatLeaveThePrivateStackAreFoundAgain) {
 
 TEST_P(Heap, TheInlinePathIsTheSameHeap) {
   for (const std::size_t size : {std::size_t{1}, std::size_t{100}, std::size_t{4000},
-                                 std::size_t{32'768}, std::size_t{40'000}}) {
+                                 std::size_t{65'536}, std::size_t{80'000}}) {
     void* const block = fast::allocate(session(), size);
     ASSERT_NE(block, nullptr);
     EXPECT_GE(session().usable_size(block), size);

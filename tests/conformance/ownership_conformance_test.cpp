@@ -45,7 +45,7 @@ TEST_P(Ownership, AHandleStaysTheSameWhileItsBlockLives) {
 
 TEST_P(Ownership, ABlockGoesFromHandToHandWithItsContents) {
   for (const std::size_t size :
-       {std::size_t{16}, std::size_t{3000}, std::size_t{40'000}, 5 * kMiB}) {
+       {std::size_t{16}, std::size_t{3000}, std::size_t{40'000}, std::size_t{80'000}, 5 * kMiB}) {
     Session& second = add_session();
     Session& third = add_session();
     void* const here = session().allocate(size);

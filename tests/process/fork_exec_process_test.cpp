@@ -188,7 +188,7 @@ ALLOT_TEST_ROLE(forks_with_threads) {
   for (int i = 0; i < 3; ++i) {
     threads.emplace_back([&] {
       while (!stop.load()) {
-        for (const std::size_t size : {64U, 40'000U, 100U}) {
+        for (const std::size_t size : {64U, 80'000U, 100U}) {
           require(session.free(session.allocate(size)) == Errc::kOk, "free");
         }
         (void)session.trim();

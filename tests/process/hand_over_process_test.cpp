@@ -19,7 +19,7 @@ namespace {
 using test::Agent;
 using test::require;
 
-constexpr std::size_t kSizes[] = {16, 1000, 40'000, 3U << 20};
+constexpr std::size_t kSizes[] = {16, 1000, 40'000, 80'000, 3U << 20};
 
 struct Parcel {
   Handle handle;

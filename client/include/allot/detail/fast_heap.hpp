@@ -27,7 +27,7 @@ class SessionState;
 
 inline constexpr std::size_t kMaxHeapBins = 96;
 inline constexpr std::size_t kGranuleShift = 16;
-inline constexpr std::size_t kMaxFastBytes = std::size_t{32} * 1024;
+inline constexpr std::size_t kMaxFastBytes = std::size_t{64} * 1024;
 
 struct FreeBlock {
   void* block;
@@ -82,7 +82,7 @@ extern ALLOT_EXPORT constinit thread_local std::array<FastHeap*, kMaxSessionsPer
     __attribute__((tls_model("initial-exec")));
 
 extern ALLOT_EXPORT const std::array<std::uint8_t, 65> kBinBy16;
-extern ALLOT_EXPORT const std::array<std::uint8_t, 257> kBinBy128;
+extern ALLOT_EXPORT const std::array<std::uint8_t, 513> kBinBy128;
 
 // Here and below data()[i] and not [i]: the indices are in range by construction, and the library's
 // assertions would cost a tenth of an allocation.
