@@ -119,7 +119,12 @@ FAULTS = [
      "view_.session(id).state.store_release(static_cast<std::uint32_t>(SessionState::kAbsent));",
      ""),
     ("heap_stays", RECOVERY, "view_.heap(it->first).session.store_release(0);", ""),
-    ("pins_survive_death", RECOVERY, "drop_pins(id, now_ns);", ""),
+    ("pins_survive_death", RECOVERY, "if (!drop_pins(*id, budget_left, now_ns)) return {};", ""),
+    ("pins_left_at_the_end_of_a_slice", RECOVERY,
+     "if (!drop_pins(*id, budget_left, now_ns)) return {};",
+     "(void)drop_pins(*id, budget_left, now_ns);"),
+    ("pins_dropped_in_one_turn", NAMES, "if (freed && budget_words == 0) return false;", ""),
+    ("the_next_dead_keep_their_pins", RECOVERY, "next_to_unpin_ = 0;", ""),
     ("large_not_noted", RECOVERY, "freed_large_.try_emplace(extent->first(), now_ns);", ""),
     ("large_taken_at_once", RECOVERY, "if (now_ns < it->second + delay_ns)", "if (false)"),
     # chunks

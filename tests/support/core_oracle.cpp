@@ -332,6 +332,30 @@ bool CoreOracle::names_session(std::uint32_t session) const {
   });
 }
 
+// Pins of draining sessions may have ended.
+void CoreOracle::accept_dropped_pins(const core::RegionCore& core, std::uint64_t now_ns) {
+  const auto is_pinned = [&](Handle handle, std::uint32_t session) {
+    const auto holds = [&](const core::RegionCore::NameRecord& one) {
+      return one.handle == handle && one.pins.contains(session);
+    };
+    const auto& hidden = core.hidden_names();
+    return std::any_of(hidden.begin(), hidden.end(), holds) ||
+           std::any_of(core.names().begin(), core.names().end(),
+                       [&](const auto& entry) { return holds(entry.second); });
+  };
+  std::vector<std::pair<Handle, std::uint32_t>> dropped;
+  const auto look_at = [&](const Name& name) {
+    for (const std::uint32_t session : name.pins) {
+      if (is_draining(session) && !is_pinned(name.handle, session)) {
+        dropped.emplace_back(name.handle, session);
+      }
+    }
+  };
+  for (const auto& [name, record] : names_) look_at(record);
+  for (const Name& record : hidden_) look_at(record);
+  for (const auto& [handle, session] : dropped) (void)unpin(handle, session, now_ns);
+}
+
 // Words of draining sessions may have been freed. Returns the spans where that happened.
 std::set<std::uint32_t> CoreOracle::accept_recovered_words(const region::RegionView& view,
                                                            std::uint64_t now_ns) {
@@ -380,6 +404,7 @@ void CoreOracle::after_recovery(core::RegionCore& core, const std::vector<std::u
     return;
   }
   const std::set<std::uint32_t> touched = accept_recovered_words(core.view(), now_ns);
+  accept_dropped_pins(core, now_ns);
   for (const std::uint32_t session : ended) drop_pins(session, now_ns);
   accept_recovered_spans(core, now_ns);
   if (!ended.empty()) sweep(now_ns);

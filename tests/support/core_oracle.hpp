@@ -144,6 +144,7 @@ class CoreOracle {
   void end_chunks(std::uint32_t first);
   void free_kept(const Name& name, std::uint64_t now_ns);
   void drop_pins(std::uint32_t session, std::uint64_t now_ns);
+  void accept_dropped_pins(const core::RegionCore& core, std::uint64_t now_ns);
   std::set<std::uint32_t> accept_recovered_words(const region::RegionView& view,
                                                  std::uint64_t now_ns);
   void accept_recovered_spans(core::RegionCore& core, std::uint64_t now_ns);
