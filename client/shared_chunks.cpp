@@ -129,8 +129,7 @@ void SharedChunks::detach() noexcept {
   if (data_ == nullptr) return;
   close_chunk();
   data_ = nullptr;
-  // Nobody can be told: a lost daemon has no pins, and they end with the session anyway.
-  (void)session_->unpin(handle_);
+  SessionAccess::state(*session_).end_pin(handle_);
   session_.reset();
 }
 
