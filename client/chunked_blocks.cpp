@@ -72,7 +72,7 @@ Expected<SessionState::ChunkedBlock> SessionState::find_chunked(std::string_view
   Errc errc = locate(found->address, block, deadline);
   if (errc == Errc::kOk && !block.carving.chunked) errc = Errc::kArenaKind;
   if (errc != Errc::kOk) {
-    (void)unpin(found->handle, deadline);
+    end_pin(found->handle, deadline);
     return Error(errc, "'" + std::string(name) + "' is not shared in chunks");
   }
   return ChunkedBlock{found->handle, mapping_.data() + block.span.first * kGranuleBytes, block.word,

@@ -151,6 +151,8 @@ Expected<FoundBlock> Session::find(std::string_view name) { return state_->find(
 
 Expected<void> Session::unpin(Handle handle) { return state_->unpin(handle); }
 
+void Session::end_pin(Handle handle) noexcept { state_->end_pin(handle); }
+
 Expected<void> Session::unpublish(std::string_view name, Handle handle) {
   return state_->unpublish(name, handle);
 }

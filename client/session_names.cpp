@@ -61,7 +61,7 @@ Expected<FoundBlock> SessionState::find(std::string_view name) {
   }
   auto address = resolve(handle, deadline);
   if (!address) {
-    (void)unpin(handle, deadline);
+    end_pin(handle, deadline);
     return address.error();
   }
   return FoundBlock{*address, usable_size(*address), handle};
@@ -69,19 +69,19 @@ Expected<FoundBlock> SessionState::find(std::string_view name) {
 
 Expected<void> SessionState::unpin(Handle handle) {
   CallDeadline deadline(parts_.deadline);
-  return unpin(handle, deadline);
-}
-
-Expected<void> SessionState::unpin(Handle handle, CallDeadline& deadline) {
   auto lock = lock_open(deadline);
   if (!lock) return lock.error();
+  return unpin_locked(handle, deadline);
+}
+
+Expected<void> SessionState::unpin_locked(Handle handle, CallDeadline& deadline) {
+  book_late_answers_locked();
   const auto pin = pins_.find(handle);
   if (pin == pins_.end()) return Error(Errc::kNameUnknown, "this session has not found the block");
   if (pin->second.finds > 1) {
     --pin->second.finds;
     return {};
   }
-  book_late_answers_locked();
   auto answer = request_locked(p::Unpin{handle.bits()}, deadline);
   const bool is_unknown = !answer && parts_.channel->latest_outcome() == Outcome::kUnknown;
   const bool has_ended = answer || (pin->second.ended && answer.error() == Errc::kNameUnknown);
@@ -89,6 +89,33 @@ Expected<void> SessionState::unpin(Handle handle, CallDeadline& deadline) {
   if (has_ended || (!is_unknown && answer.error() == Errc::kNameUnknown)) pins_.erase(pin);
   if (!has_ended) return answer.error();
   return {};
+}
+
+void SessionState::end_pin(Handle handle) noexcept {
+  CallDeadline deadline(parts_.deadline);
+  end_pin(handle, deadline);
+}
+
+void SessionState::end_pin(Handle handle, CallDeadline& deadline) noexcept {
+  if (auto lock = lock_open(deadline); lock) {
+    const auto ended = unpin_locked(handle, deadline);
+    if (ended || parts_.channel->latest_outcome() != Outcome::kNotSent) return;
+  } else if (lock.error() != Errc::kDeadline) {
+    return;  // pins end with the session
+  }
+  owed_pins_->add(handle);
+  // Who was in the way may be gone by now, and make no more requests.
+  if (auto lock = lock_open(deadline); lock) book_late_answers_locked();
+}
+
+// Each is one find less; of the last one the daemon is to be told.
+void SessionState::book_owed_pins_locked() {
+  for (const Handle handle : owed_pins_->take()) {
+    const auto pin = pins_.find(handle);
+    if (pin == pins_.end() || pin->second.ended || --pin->second.finds > 0) continue;
+    pins_.erase(pin);
+    late_pins_.push_back(handle);
+  }
 }
 
 Expected<void> SessionState::unpublish(std::string_view name, Handle handle) {

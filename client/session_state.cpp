@@ -101,6 +101,7 @@ void SessionState::become_forked() noexcept {
   life_.store_release(static_cast<std::uint32_t>(Life::kForked));
   // The windows are not mapped here: forget them without unmapping what may lie there now.
   (void)new region::RegionMapping(std::move(mapping_));
+  (void)owed_pins_.release();
   presence_.forget();
   parts_.channel->abandon();
   if (parts_.exit_watch) {
@@ -109,6 +110,18 @@ void SessionState::become_forked() noexcept {
   }
   parts_.files = region::RegionFiles();
   parts_.presence.reset();
+}
+
+void SessionState::lock_for_fork() {
+  mutex_.lock();
+  counters_mutex_.lock();
+  parked_mutex_.lock();
+}
+
+void SessionState::unlock_after_fork() {
+  parked_mutex_.unlock();
+  counters_mutex_.unlock();
+  mutex_.unlock();
 }
 
 Expected<SessionState::Lock> SessionState::lock_open(CallDeadline& deadline) {
@@ -126,7 +139,7 @@ Expected<p::Body> SessionState::request(const p::Body& body, CallDeadline& deadl
 }
 
 // What a request brought after its caller had given up: spans and heaps are kept, pins and
-// reservations are let go.
+// reservations are let go. And what could not be sent when it came.
 void SessionState::book_late_answers_locked() {
   for (const p::Body& late : parts_.channel->take_late_answers()) {
     if (const auto* granted = std::get_if<p::Granted>(&late); granted != nullptr) {
@@ -144,6 +157,7 @@ void SessionState::book_late_answers_locked() {
       if (pin == pins_.end() || pin->second.ended) late_pins_.push_back(handle);
     }
   }
+  book_owed_pins_locked();
   while (!late_pins_.empty() && parts_.channel->post(p::Unpin{late_pins_.back().bits()})) {
     late_pins_.pop_back();
   }

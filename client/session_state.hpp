@@ -8,9 +8,8 @@
 //
 // Invariants
 // S1. A span of this session is in exactly one place: a heap's list, spares_, large_ or the list of a
-//     reservation; and in none
-//     from before its return is sent on, unless the return was refused or never sent. A return
-//     whose answer did not come in time may still be done: such a span is never used again.
+//     reservation; and in none from before its return is sent on, unless the return was refused or never
+//     sent. A return whose answer did not come in time may still be done: such a span is never used again.
 // S2. cells_[g] describes granule g if and only if the granule's span is in a heap's list.
 // S3. window_granules_ only grows, and is published after the mapping is open that far.
 #pragma once
@@ -30,6 +29,7 @@
 #include "client/call_deadline.hpp"
 #include "client/channel.hpp"
 #include "client/exit_watch.hpp"
+#include "client/owed_pins.hpp"
 #include "client/presence.hpp"
 #include "client/session_spans.hpp"
 #include "client/thread_heap.hpp"
@@ -96,6 +96,8 @@ class SessionState {
   [[nodiscard]] Expected<Handle> publish(std::string_view name, void* block);
   [[nodiscard]] Expected<FoundBlock> find(std::string_view name);
   [[nodiscard]] Expected<void> unpin(Handle handle);
+  /// For who cannot try again: what cannot be sent in time is sent before the next request.
+  void end_pin(Handle handle) noexcept;
   [[nodiscard]] Expected<void> unpublish(std::string_view name, Handle handle);
 
   [[nodiscard]] Expected<void> on_exit(const SessionId& other, std::function<void()> callback);
@@ -137,16 +139,8 @@ class SessionState {
   /// The calling thread is about to end: its heap waits for the next thread.
   void park(ThreadHeap* heap) noexcept;
   // fork(): see process.cpp.
-  void lock_for_fork() {
-    mutex_.lock();
-    counters_mutex_.lock();
-    parked_mutex_.lock();
-  }
-  void unlock_after_fork() {
-    parked_mutex_.unlock();
-    counters_mutex_.unlock();
-    mutex_.unlock();
-  }
+  void lock_for_fork();
+  void unlock_after_fork();
   void become_forked() noexcept;
 
  private:
@@ -249,7 +243,9 @@ class SessionState {
   [[nodiscard]] Expected<Handle> expose(const void* block, bool offer,
                                         CallDeadline& deadline) noexcept;
   [[nodiscard]] Expected<void*> resolve(Handle handle, CallDeadline& deadline) noexcept;
-  [[nodiscard]] Expected<void> unpin(Handle handle, CallDeadline& deadline);
+  [[nodiscard]] Expected<void> unpin_locked(Handle handle, CallDeadline& deadline);
+  void end_pin(Handle handle, CallDeadline& deadline) noexcept;
+  void book_owed_pins_locked();
 
   Parts parts_;
   std::uint32_t id_;
@@ -279,6 +275,8 @@ class SessionState {
     bool ended = false;       // its end was sent, and no answer came: true if the daemon lives
   };
   std::map<Handle, Pin> pins_;
+  // They still count in pins_. Null in a forked child.
+  std::unique_ptr<OwedPins> owed_pins_ = std::make_unique<OwedPins>();
   std::vector<Handle> late_pins_;          // whose callers gave up; they are still to be ended
   std::vector<std::uint32_t> late_heaps_;  // the same; the next threads' heaps
   std::vector<std::uint32_t> late_reservations_;  // the same; still to be ended

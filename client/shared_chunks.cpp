@@ -136,8 +136,7 @@ void SharedChunks::detach() noexcept {
     (void)new std::shared_ptr<std::byte>(std::move(read_only_));
   }
   read_only_.reset();
-  // Nobody can be told: a lost daemon has no pins, and they end with the session anyway.
-  (void)session_->unpin(handle_);
+  SessionAccess::state(*session_).end_pin(handle_);
   session_.reset();
 }
 

@@ -238,7 +238,9 @@ class RegionCore {
   [[nodiscard]] bool is_kept(const NameRecord& record) const noexcept;
   void end_chunks(std::uint64_t first);
   void free_kept_block(const NameRecord& record, std::uint64_t now_ns);
-  void drop_pins(std::uint32_t session, std::uint64_t now_ns);
+  /// Ends the pins of `session`, as many as `budget_words` allow, which it lessens. True if none is left.
+  [[nodiscard]] bool drop_pins(std::uint32_t session, std::uint64_t& budget_words,
+                               std::uint64_t now_ns);
   void hide(NameRecord& record, std::uint64_t now_ns);
   void fold_heaps(const SessionRecord& record, std::uint32_t id);
 
@@ -272,6 +274,7 @@ class RegionCore {
   std::set<std::uint32_t> dead_waiting_;
   std::set<std::uint32_t> dead_in_pass_;
   std::uint32_t pass_granule_ = 0;
+  std::uint32_t next_to_unpin_ = 0;  // those of the pass below it have no pins any more
 
   std::set<std::uint32_t> orphans_;  // first granules
   std::uint32_t next_orphan_ = 0;    // where the next sweep begins

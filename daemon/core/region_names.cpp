@@ -190,17 +190,28 @@ void RegionCore::end_chunks(std::uint64_t first) {
   }
 }
 
-void RegionCore::drop_pins(std::uint32_t session, std::uint64_t now_ns) {
+bool RegionCore::drop_pins(std::uint32_t session, std::uint64_t& budget_words,
+                           std::uint64_t now_ns) {
+  if (budget_words == 0) return false;
+  const auto spend = [&](std::uint64_t words) { budget_words -= std::min(budget_words, words); };
+  spend(names_.size() + hidden_.size());
   for (auto& [name, record] : names_) record.pins.erase(session);
-  for (auto it = hidden_.begin(); it != hidden_.end();) {
-    it->pins.erase(session);
-    if (it->pins.empty()) {
-      free_kept_block(*it, now_ns);
-      it = hidden_.erase(it);
-    } else {
-      ++it;
-    }
+  bool freed = false;
+  // From the end: what is taken out there moves the fewest.
+  for (std::size_t i = hidden_.size(); i-- > 0;) {
+    NameRecord& record = hidden_[i];
+    if (!record.pins.contains(session)) continue;
+    if (freed && budget_words == 0) return false;
+    record.pins.erase(session);
+    if (!record.pins.empty()) continue;
+    const std::uint64_t first = record.word / region::kWordsPerGranule;
+    const Extent* const extent = extents_.find(static_cast<std::uint32_t>(first));
+    spend(extent == nullptr ? 1 : extent->info.word_count);
+    free_kept_block(record, now_ns);
+    hidden_.erase(hidden_.begin() + static_cast<std::ptrdiff_t>(i));
+    freed = true;
   }
+  return true;
 }
 
 }  // namespace allot::core

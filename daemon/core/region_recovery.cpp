@@ -61,10 +61,16 @@ std::vector<RegionCore::Ended> RegionCore::recover_step(std::uint64_t budget_wor
     if (record.pending_grants > 0 || record.pending_heaps > 0) return {};
   }
 
+  std::uint64_t budget_left = budget_words > scanned ? budget_words - scanned : 1;
+  for (auto id = dead_in_pass_.lower_bound(next_to_unpin_); id != dead_in_pass_.end(); ++id) {
+    if (!drop_pins(*id, budget_left, now_ns)) return {};
+    next_to_unpin_ = *id + 1;
+  }
+  next_to_unpin_ = 0;
+
   std::vector<Ended> ended;
   for (const std::uint32_t id : dead_in_pass_) {
     ended.push_back({id, sessions_.at(id).incarnation});
-    drop_pins(id, now_ns);
     finish_recovery(id);
   }
   dead_in_pass_.clear();

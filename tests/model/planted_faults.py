@@ -122,7 +122,12 @@ FAULTS = [
      "view_.session(id).state.store_release(static_cast<std::uint32_t>(SessionState::kAbsent));",
      ""),
     ("heap_stays", RECOVERY, "view_.heap(it->first).session.store_release(0);", ""),
-    ("pins_survive_death", RECOVERY, "drop_pins(id, now_ns);", ""),
+    ("pins_survive_death", RECOVERY, "if (!drop_pins(*id, budget_left, now_ns)) return {};", ""),
+    ("pins_left_at_the_end_of_a_slice", RECOVERY,
+     "if (!drop_pins(*id, budget_left, now_ns)) return {};",
+     "(void)drop_pins(*id, budget_left, now_ns);"),
+    ("pins_dropped_in_one_turn", NAMES, "if (freed && budget_words == 0) return false;", ""),
+    ("the_next_dead_keep_their_pins", RECOVERY, "next_to_unpin_ = 0;", ""),
     ("large_not_noted", RECOVERY, "freed_large_.try_emplace(extent->first(), now_ns);", ""),
     ("large_taken_at_once", RECOVERY, "if (now_ns < it->second + delay_ns)", "if (false)"),
     # chunks
@@ -137,6 +142,26 @@ FAULTS = [
     ("more_than_chunks_cleared", NAMES, "i += ChunkWords::kStride) { auto& word", "++i) { auto& word"),
     ("chunks_outlive_the_block", NAMES, "end_chunks(first); std::uint32_t word", "std::uint32_t word"),
     ("overwritten_block_cleared", NAMES, "|| !is_kept(*record)", ""),
+    # What the simulation alone must see: clients that claim, fill, die and clear at every moment.
+    ("ready_counts_of_the_dead_lost", RECOVERY,
+     "const std::uint32_t next = OwnWord::after_free(word, OwnWord::kFreed);",
+     "const std::uint32_t next = chunked && i > 0 ? OwnWord::make(OwnWord::kFreed, 0) "
+     ": OwnWord::after_free(word, OwnWord::kFreed);", "model"),
+    ("chunks_of_the_living_closed", RECOVERY, "is_abandoned(word, first * std::uint64_t",
+     "(chunked && i > 0 && OwnWord::is_session(word)) || is_abandoned(word, first * std::uint64_t",
+     "model"),
+    ("chunks_of_dead_fillers_stay_open", RECOVERY, "is_abandoned(word, first * std::uint64_t",
+     "!(chunked && i > 0 && extent.info.session != 0) && "
+     "is_abandoned(word, first * std::uint64_t", "model"),
+    ("cleared_under_one_other", NAMES, "if (record->pins.size() > 1) {",
+     "if (record->pins.size() > 2) {", "model"),
+    ("open_chunks_not_cleared", NAMES, "if (word.load_relaxed() != 0) word",
+     "if (word.load_relaxed() != 0 && !OwnWord::is_session(word.load_relaxed())) word", "model"),
+    ("first_chunk_not_ended", NAMES,
+     "for (std::uint32_t i = ChunkWords::kFirst; i < span->word_count; i += ChunkWords::kStride) "
+     "{ clear(i); }",
+     "for (std::uint32_t i = ChunkWords::kFirst + ChunkWords::kStride; i < span->word_count; "
+     "i += ChunkWords::kStride) { clear(i); }", "model"),
     ("chunk_flags_unseen", COUNT, "if (OwnWord::is_exposed(word) || OwnWord::is_offered(word)) { "
      "return confirm(Fault::kFlagsWrong, word); } const", "const"),
     ("chunk_owner_unseen", COUNT, "return sink_->is_present(owner) ? Verdict::kFine",

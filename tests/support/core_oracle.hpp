@@ -5,6 +5,9 @@
 // granule, what a free leaves behind is worked out here). The simulation tells it what clients
 // stored and what the daemon answered; compare() says where the region differs.
 //
+// Blocks that many sessions fill in chunks (carve word 3) are large blocks whose further words are no
+// blocks: core_oracle_chunks.cpp.
+//
 // Recovery alone is not predicted store by store, since where a slice ends is the core's affair:
 // after_recovery() accepts what a pass may have done so far, and checks it.
 #pragma once
@@ -95,6 +98,8 @@ class CoreOracle {
   std::map<std::string, Name>& names() { return names_; }
   [[nodiscard]] const std::vector<Name>& hidden() const { return hidden_; }
   void hide(const std::string& name, std::uint64_t now_ns);
+  /// The visible or hidden name of `handle`; nullptr if there is none.
+  [[nodiscard]] const Name* record(Handle handle) const;
   /// True if that was the last pin of a hidden name: its block is freed.
   bool unpin(Handle handle, std::uint32_t session, std::uint64_t now_ns);
 
@@ -106,8 +111,25 @@ class CoreOracle {
   void after_recovery(core::RegionCore& core, const std::vector<std::uint32_t>& ended,
                       std::uint64_t now_ns);
 
+  // Chunks.
+  [[nodiscard]] bool is_chunked(std::uint32_t first) const {
+    return carves_[first] == region::CarveWord::kChunked;
+  }
+  /// The words of the open chunks of `session` in the span at `first`.
+  [[nodiscard]] std::vector<BlockKey> open_chunks(std::uint32_t session, std::uint32_t first) const;
+  [[nodiscard]] bool fills_a_chunk(std::uint32_t session, std::uint32_t first) const {
+    return !open_chunks(session, first).empty();
+  }
+  [[nodiscard]] bool fills_a_chunk(std::uint32_t session) const;
+  [[nodiscard]] bool has_chunked_span(std::uint32_t session) const;
+  /// Why `session` may not clear the chunks of `handle`; empty: it must be served.
+  [[nodiscard]] std::set<Errc> clear_obstacles(std::uint32_t session, Handle handle) const;
+  void clear_chunks(Handle handle);
+
   /// Fails the test where the core or the shared memory differ from what they must be.
   void compare(core::RegionCore& core) const;
+  /// Fails the test if the product's audit finds anything, or counts other blocks than are here.
+  void audit(const core::RegionCore& core) const;
 
  private:
   static std::size_t at(BlockKey block) {
@@ -117,9 +139,12 @@ class CoreOracle {
   [[nodiscard]] bool has_free_run(std::uint64_t granules, std::uint32_t align) const;
   void add_run_obstacles(std::uint32_t session, const protocol::GrantRequest& request,
                          std::set<Errc>& obstacles) const;
+  /// One block, shared in chunks or not.
   [[nodiscard]] bool is_large(std::uint32_t first) const;
+  void end_chunks(std::uint32_t first);
   void free_kept(const Name& name, std::uint64_t now_ns);
   void drop_pins(std::uint32_t session, std::uint64_t now_ns);
+  void accept_dropped_pins(const core::RegionCore& core, std::uint64_t now_ns);
   std::set<std::uint32_t> accept_recovered_words(const region::RegionView& view,
                                                  std::uint64_t now_ns);
   void accept_recovered_spans(core::RegionCore& core, std::uint64_t now_ns);
@@ -128,6 +153,7 @@ class CoreOracle {
   void compare_reservations(core::RegionCore& core) const;
   void compare_words(const core::RegionCore& core) const;
   void compare_space(std::uint32_t first, const Span& span) const;
+  void compare_chunks(const core::RegionCore& core) const;
   void compare_sums(const core::RegionCore& core) const;
   void compare_names(const core::RegionCore& core) const;
   void compare_tables(const core::RegionCore& core) const;

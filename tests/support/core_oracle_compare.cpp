@@ -29,6 +29,7 @@ void CoreOracle::compare(core::RegionCore& core) const {
   compare_spans(core);
   compare_reservations(core);
   compare_words(core);
+  compare_chunks(core);
   compare_sums(core);
   compare_names(core);
   compare_tables(core);
@@ -137,7 +138,7 @@ void CoreOracle::compare_space(std::uint32_t first, const Span& span) const {
   }
   std::uint64_t live = 0;
   std::uint64_t idle = 0;
-  for (std::uint32_t i = 0; i < span.words; ++i) {
+  for (std::uint32_t i = 0; i < (is_chunked(first) ? 1 : span.words); ++i) {
     const std::uint32_t word = words_[at({first, i})];
     if (is_live(word)) {
       live += block_bytes;

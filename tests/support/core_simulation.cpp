@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint32_t kTag = 9;
 constexpr std::uint32_t kCheckEverySteps = 40;
+constexpr std::uint32_t kAuditEverySteps = 200;
 
 core::Limits random_limits(Random& random) {
   core::Limits limits;
@@ -58,6 +59,7 @@ void CoreSimulation::run(std::uint32_t steps) {
     now_.unix_ns = 1 + random_.below(1U << 31);  // somebody sets the wall clock all the time
     step();
     if (i % kCheckEverySteps == 0 || i == steps) oracle_.compare(*core_);
+    if (i % kAuditEverySteps == 0 || i == steps) oracle_.audit(*core_);
   }
 }
 
@@ -135,6 +137,8 @@ void CoreSimulation::kill(Client& client) {
     return hear_of_death(client);
   }
   count(client.stores.empty() ? "kill between operations" : "kill between stores");
+  if (oracle_.fills_a_chunk(client.session)) count("kill of one who fills a chunk");
+  if (oracle_.has_chunked_span(client.session)) count("kill of one who made chunks");
   client.running = false;
   client.stores.clear();
 }
@@ -142,11 +146,16 @@ void CoreSimulation::kill(Client& client) {
 // A message that a client sent before it died is read when it may be draining already.
 void CoreSimulation::read_last_words(Client& client) {
   count("last words");
-  switch (random_.below(5U)) {
+  switch (random_.below(6U)) {
     case 0: return ask_for_spans(client);
     case 3: return use_reservations(client);
     case 1: return give_back(client);
     case 2: return attach_heap(client);
+    case 4: {
+      const auto held = any_chunked_of(client.session);
+      if (held) clear_chunks(client, held->handle);
+      return;
+    }
     default: return use_names(client);
   }
 }
@@ -269,6 +278,7 @@ void CoreSimulation::drain() {
   now_.monotonic_ns += 1'000'000'000'000;
   while (core_->punch_wanted() && !testing::Test::HasFailure()) punch();
   oracle_.compare(*core_);
+  oracle_.audit(*core_);
   EXPECT_TRUE(oracle_.spans().empty());
   EXPECT_EQ(core_->totals().granted_bytes, 0U);
   EXPECT_EQ(core_->dirty_bytes(), 0U);
@@ -295,6 +305,11 @@ void CoreSimulation::store(BlockKey block, std::uint32_t to) {
   oracle_.set_word(block, to);
 }
 
+void CoreSimulation::set_carve(std::uint32_t first, std::uint64_t to) {
+  view().span_ledger(first).carve.store_release(to);
+  oracle_.set_carve(first, to);
+}
+
 bool CoreSimulation::compare_exchange(BlockKey block, std::uint32_t expected,
                                       std::uint32_t desired) {
   if (!view().word(block.first, block.index).compare_exchange_acq_rel(expected, desired)) {
@@ -318,6 +333,13 @@ std::uint32_t CoreSimulation::block_count(std::uint32_t first) const {
   const std::uint64_t carve = oracle_.carve(first);
   if (CarveWord::kind(carve) != CarveWord::kBlocks) return 1;
   return region::kSizeClasses.at(CarveWord::bin(carve)).block_count;
+}
+
+bool CoreSimulation::is_idle(std::uint32_t first) const {
+  for (std::uint32_t i = 0; i < oracle_.spans().at(first).words; ++i) {
+    if (OwnWord::owner(oracle_.word({first, i})) > OwnWord::kFree) return false;
+  }
+  return true;
 }
 
 std::optional<std::uint32_t> CoreSimulation::any_span_of(std::uint32_t session, bool carved) {

@@ -90,12 +90,26 @@ class CoreSimulation {
   void adopt(Client& client);
   void collect(Client& client);
   void publish(Client& client, BlockKey block);
+  /// The name, if it was published.
+  std::optional<std::string> send_publish(Client& client, BlockKey block);
   void use_names(Client& client);
-  void find(Client& client);
+  void find(Client& client, const std::string& name);
   void unpublish(Client& client);
   void unpin(Client& client);
+  void send_unpin(Client& client, Handle handle);
   void watch(Client& client);
   void misbehave(Client& client);
+
+  // What clients do with blocks that many fill in chunks (core_simulation_chunks.cpp).
+  void use_chunks(Client& client);
+  void publish_chunked(Client& client);
+  void unmake_chunked(Client& client, BlockKey block);
+  void attach_chunked(Client& client);
+  void claim_chunk(Client& client, std::uint32_t first);
+  void fill_chunk(Client& client, std::uint32_t first);
+  void clear_chunks(Client& client, Handle handle);
+  void queue_closes(Client& client, std::uint32_t first);
+  [[nodiscard]] std::optional<CoreOracle::Name> any_chunked_of(std::uint32_t session);
 
   // What happens to clients, and what the daemon does by itself.
   void kill(Client& client);
@@ -112,11 +126,14 @@ class CoreSimulation {
   // Words.
   [[nodiscard]] region::RegionView view() const { return memory_.view(); }
   void store(BlockKey block, std::uint32_t to);
+  void set_carve(std::uint32_t first, std::uint64_t to);
   bool compare_exchange(BlockKey block, std::uint32_t expected, std::uint32_t desired);
   [[nodiscard]] Handle handle_of(BlockKey block) const;
   [[nodiscard]] std::optional<std::uint32_t> any_span_of(std::uint32_t session, bool carved);
   [[nodiscard]] std::optional<BlockKey> any_block_of(std::uint32_t session);
   [[nodiscard]] std::uint32_t block_count(std::uint32_t first) const;
+  /// Nothing of it is in use, or waits to be collected.
+  [[nodiscard]] bool is_idle(std::uint32_t first) const;
 
   Random random_;
   EventCounts* counts_;

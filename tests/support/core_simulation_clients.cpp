@@ -56,7 +56,8 @@ void CoreSimulation::connect() {
 
 void CoreSimulation::start_operation(Client& client) {
   const std::uint32_t chance = random_.below(100U);
-  if (chance < 62) return start_block_operation(client);
+  if (chance < 50) return start_block_operation(client);
+  if (chance < 62) return use_chunks(client);
   if (chance < 67) return adopt(client);
   if (chance < 73) return carve(client);
   if (chance < 79) return collect(client);
@@ -181,11 +182,8 @@ void CoreSimulation::give_back(Client& client) {
 
 void CoreSimulation::carve(Client& client) {
   const auto first = any_span_of(client.session, random_.percent(25));
-  if (!first) return;
+  if (!first || !is_idle(*first)) return;
   const CoreOracle::Span span = oracle_.spans().at(*first);
-  for (std::uint32_t i = 0; i < span.words; ++i) {
-    if (OwnWord::owner(oracle_.word({*first, i})) > OwnWord::kFree) return;  // collect comes first
-  }
   std::vector<std::uint32_t> bins;
   for (std::uint32_t bin = 0; bin < region::kClassCount; ++bin) {
     const region::SizeClass& one = region::kSizeClasses.at(bin);
@@ -196,11 +194,7 @@ void CoreSimulation::carve(Client& client) {
   const std::uint64_t carve = large ? CarveWord::kLarge : CarveWord::blocks(bin);
   const std::uint32_t blocks = large ? 1 : region::kSizeClasses.at(bin).block_count;
   const std::uint32_t generation = random_.below(1U << 18);
-  const auto set_carve = [this, at = *first](std::uint64_t to) {
-    view().span_ledger(at).carve.store_release(to);
-    oracle_.set_carve(at, to);
-  };
-  client.stores.emplace_back([set_carve] { set_carve(0); });
+  client.stores.emplace_back([this, at = *first] { set_carve(at, 0); });
   constexpr std::uint32_t kWordsAStep = 128;
   for (std::uint32_t begin = 0; begin < span.words; begin += kWordsAStep) {
     client.stores.emplace_back([this, begin, blocks, generation, at = *first, end = span.words] {
@@ -209,8 +203,8 @@ void CoreSimulation::carve(Client& client) {
       }
     });
   }
-  client.stores.emplace_back([this, set_carve, carve] {
-    set_carve(carve);
+  client.stores.emplace_back([this, at = *first, carve] {
+    set_carve(at, carve);
     count("carve");
   });
 }
@@ -312,44 +306,47 @@ void CoreSimulation::publish(Client& client, BlockKey block) {
   const std::uint32_t word = oracle_.word(block);
   if ((word & kOffered) == 0) offer(client, block);
   client.stores.emplace_back([this, &client, block] {
-    if (!client.connected) return;
-    const std::uint32_t offered = oracle_.word(block);
-    p::Publish request{handle_of(block).bits(), {}};
-    const std::string name = any_name();
-    p::set_text(request.name, name);
-    std::set<Errc> obstacles;
-    if (!is_live(client)) obstacles.insert(Errc::kUnknownSession);
-    if (oracle_.names().contains(name)) obstacles.insert(Errc::kNameTaken);
-    if (oracle_.names().size() + oracle_.hidden().size() >= limits_.max_names) {
-      obstacles.insert(Errc::kTooManyNames);
-    }
-    if (OwnWord::owner(offered) != client.session) {
-      // Adopted, perhaps freed since, perhaps its span is gone.
-      obstacles.insert({Errc::kNotOwner, Errc::kStaleHandle, Errc::kPublished, Errc::kNotInRegion});
-    } else if ((offered & kOffered) == 0) {
-      obstacles.insert(Errc::kNotOffered);
-    }
-    const core::Outcome outcome = send(client, request);
-    expect_answer(outcome, obstacles, "publish");
-    if (errc_of(outcome) != Errc::kOk) return;
-    const std::uint64_t carve = oracle_.carve(block.first);
-    const std::uint64_t size = carve == CarveWord::kLarge
-                                   ? oracle_.spans().at(block.first).granules * kGranuleBytes
-                                   : region::kSizeClasses.at(carve >> 8).block_bytes;
-    oracle_.set_word(block, OwnWord::make(OwnWord::kKept, offered) | kExposed);
-    oracle_.names()[name] = {Handle::from_bits(request.handle), block, size, client.uid, {}};
+    if (client.connected) (void)send_publish(client, block);
   });
+}
+
+std::optional<std::string> CoreSimulation::send_publish(Client& client, BlockKey block) {
+  const std::uint32_t offered = oracle_.word(block);
+  p::Publish request{handle_of(block).bits(), {}};
+  const std::string name = any_name();
+  p::set_text(request.name, name);
+  std::set<Errc> obstacles;
+  if (!is_live(client)) obstacles.insert(Errc::kUnknownSession);
+  if (oracle_.names().contains(name)) obstacles.insert(Errc::kNameTaken);
+  if (oracle_.names().size() + oracle_.hidden().size() >= limits_.max_names) {
+    obstacles.insert(Errc::kTooManyNames);
+  }
+  if (OwnWord::owner(offered) != client.session) {
+    // Adopted, perhaps freed since, perhaps its span is gone.
+    obstacles.insert({Errc::kNotOwner, Errc::kStaleHandle, Errc::kPublished, Errc::kNotInRegion});
+  } else if ((offered & kOffered) == 0) {
+    obstacles.insert(Errc::kNotOffered);
+  }
+  const core::Outcome outcome = send(client, request);
+  expect_answer(outcome, obstacles, "publish");
+  if (errc_of(outcome) != Errc::kOk) return std::nullopt;
+  const std::uint64_t carve = oracle_.carve(block.first);
+  const std::uint64_t size = CarveWord::kind(carve) == CarveWord::kBlocks
+                                 ? region::kSizeClasses.at(carve >> 8).block_bytes
+                                 : oracle_.spans().at(block.first).granules * kGranuleBytes;
+  oracle_.set_word(block, OwnWord::make(OwnWord::kKept, offered) | kExposed);
+  oracle_.names()[name] = {Handle::from_bits(request.handle), block, size, client.uid, {}};
+  return name;
 }
 
 void CoreSimulation::use_names(Client& client) {
   const std::uint32_t chance = random_.below(100U);
-  if (chance < 45) return find(client);
+  if (chance < 45) return find(client, any_name());
   if (chance < 60) return unpublish(client);
   unpin(client);
 }
 
-void CoreSimulation::find(Client& client) {
-  const std::string name = any_name();
+void CoreSimulation::find(Client& client, const std::string& name) {
   const auto found = oracle_.names().find(name);
   std::set<Errc> obstacles;
   if (!is_live(client)) obstacles.insert(Errc::kUnknownSession);
@@ -394,13 +391,29 @@ void CoreSimulation::unpin(Client& client) {
   for (const CoreOracle::Name& record : oracle_.hidden()) consider(record);
   if (candidates.empty()) return;
   const CoreOracle::Name chosen = candidates[random_.below(candidates.size())];
+  if (oracle_.fills_a_chunk(client.session, chosen.block.first)) {
+    if (!client.running) return;  // it would have closed them before
+    queue_closes(client, chosen.block.first);
+    client.stores.emplace_back([this, &client, handle = chosen.handle] {
+      if (client.connected) send_unpin(client, handle);
+    });
+    return;
+  }
+  send_unpin(client, chosen.handle);
+}
+
+void CoreSimulation::send_unpin(Client& client, Handle handle) {
   std::set<Errc> obstacles;
-  if (!chosen.pins.contains(client.session)) obstacles.insert(Errc::kNameUnknown);
-  const core::Outcome outcome = send(client, p::Unpin{chosen.handle.bits()});
+  const CoreOracle::Name* const record = oracle_.record(handle);
+  if (record == nullptr || !record->pins.contains(client.session)) {
+    obstacles.insert(Errc::kNameUnknown);
+  }
+  const bool chunked = record != nullptr && oracle_.is_chunked(record->block.first);
+  const core::Outcome outcome = send(client, p::Unpin{handle.bits()});
   expect_answer(outcome, obstacles, "unpin");
   if (errc_of(outcome) == Errc::kOk) {
-    const bool last = oracle_.unpin(chosen.handle, client.session, now_.monotonic_ns);
-    if (last) count("last unpin of a hidden name");
+    const bool last = oracle_.unpin(handle, client.session, now_.monotonic_ns);
+    if (last) count(chunked ? "chunks ended" : "last unpin of a hidden name");
   }
 }
 

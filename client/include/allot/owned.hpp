@@ -137,7 +137,8 @@ class Owned<T[]> : public detail::OwnedBlock {
   std::size_t count_ = 0;
 };
 
-/// A published T, readable while this lives.
+/// A published T, readable while this lives. The pin ends with it; where the daemon cannot be told
+/// before the session's deadline, with the session's next request or its end.
 template <class T>
 class Pinned {
  public:
@@ -153,8 +154,7 @@ class Pinned {
   Pinned(const Pinned&) = delete;
   Pinned& operator=(const Pinned&) = delete;
   ~Pinned() {
-    // Nobody can be told: a lost daemon has no pins, and they end with the session anyway.
-    if (found_.address != nullptr) (void)session_->unpin(found_.handle);
+    if (found_.address != nullptr) session_->end_pin(found_.handle);
   }
 
   const T& operator*() const noexcept { return *static_cast<const T*>(found_.address); }

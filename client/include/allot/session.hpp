@@ -196,6 +196,10 @@ class ALLOT_EXPORT Session {
   friend class EmbeddedRegion;
   friend struct FastAccess;
   friend struct detail::SessionAccess;
+  template <class T>
+  friend class Pinned;
+  /// unpin() for a destructor: what cannot be said in time is said before the next request.
+  void end_pin(Handle handle) noexcept;
   explicit Session(std::shared_ptr<detail::SessionState> state) noexcept;
 
   std::shared_ptr<detail::SessionState> state_;

@@ -1,6 +1,8 @@
 // Pins: a published block stays while somebody who found it has not unpinned it.
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -76,6 +78,33 @@ TEST_F(Pins, DeathUnpins) {
   EXPECT_TRUE(region->names().at("visible").pins.empty());
   ASSERT_TRUE(unpublish("visible", other));
   EXPECT_EQ(word(1), kFreedAfterPublish);
+}
+
+TEST_F(Pins, DeathUnpinsInSlicesOfAboutTheBudget) {
+  constexpr std::uint32_t kBlocks = 12;
+  const std::uint32_t another = region.open_session(1002);
+  for (std::uint32_t i = 0; i < kBlocks; ++i) {
+    const std::uint64_t large = region.granted(publisher, 1);  // of kDefaultWords
+    region.carve_large(large);
+    region.word(large).store_release(test::owned_word(publisher, 100, kOfferedFlags));
+    const Handle handle = region.handle(large);
+    const std::string name = "frame" + std::to_string(i);
+    ASSERT_TRUE(region->publish(publisher, name, handle, region.now_ns));
+    ASSERT_TRUE(region->find(i % 2 == 0 ? reader : another, name));
+    ASSERT_TRUE(region->unpublish(publisher, name, handle, false, region.now_ns));
+  }
+  region->begin_recovery(reader);
+  region->begin_recovery(another);
+  std::uint32_t slices = 0;
+  for (; region->recovery_pending() && slices < 1000; ++slices) {
+    const std::size_t before = region->hidden_names().size();
+    const auto ended = region->recover_step(2 * region::kDefaultWords, region.now_ns);
+    EXPECT_LE(before - region->hidden_names().size(), 2U);
+    EXPECT_EQ(ended.empty(), region->recovery_pending());
+  }
+  EXPECT_GE(slices, kBlocks / 2);
+  EXPECT_TRUE(region->hidden_names().empty());
+  EXPECT_EQ(region->session_count(), 1U);
 }
 
 TEST_F(Pins, AnUnpinnedBlockWaitsLikeAnyFreedMemoryBeforeItIsPunched) {
