@@ -27,6 +27,7 @@ struct Family {
 [[nodiscard]] std::vector<Measurement> measure_pair(const Effort& effort);
 [[nodiscard]] std::vector<Measurement> measure_two_processes(const Effort& effort);
 [[nodiscard]] std::vector<Measurement> measure_arena(const Effort& effort);
+[[nodiscard]] std::vector<Measurement> measure_fit(const Effort& effort);
 [[nodiscard]] std::vector<Measurement> measure_recovery(const Effort& effort);
 [[nodiscard]] std::vector<Measurement> measure_idle(const Effort& effort);
 
@@ -37,6 +38,9 @@ inline constexpr std::array kFamilies = {
            measure_two_processes},
     Family{"arena", "push, growth, scopes and VlArray; beside a bump, std::pmr, Boost and protobuf",
            measure_arena},
+    Family{"fit",
+           "FitHeap with 10,000 live blocks of mixed sizes; beside rbtree_best_fit and malloc",
+           measure_fit},
     Family{"recovery", "how long a killed process's memory is away", measure_recovery},
     Family{"idle", "what a daemon without sessions costs", measure_idle},
 };

@@ -21,6 +21,7 @@
 
 #include "bench/runner/arena_loop.hpp"
 #include "bench/runner/loop.hpp"
+#include "bench/runner/mixed_loop.hpp"
 
 namespace allot::bench {
 
@@ -48,8 +49,17 @@ const std::map<std::string, std::function<std::unique_ptr<Loop>()>>& loops() {
 
 std::vector<std::string> allocator_names() {
   std::vector<std::string> names = arena_loop_names();
+  for (const std::string& name : mixed_loop_names()) names.push_back(name);
   for (const auto& [name, unused] : loops()) names.push_back(name);
   return names;
+}
+
+std::unique_ptr<Loop> make_loop(const std::string& name) {
+  const auto found = loops().find(name);
+  std::unique_ptr<Loop> loop = found != loops().end() ? found->second() : make_mixed_loop(name);
+  if (loop == nullptr) loop = make_arena_loop(name);
+  if (loop == nullptr) throw std::runtime_error("no " + name + " in this build");
+  return loop;
 }
 
 void pin_to(int cpu) {
@@ -105,10 +115,7 @@ void run(const Settings& settings) {
     hold(settings);
     return;
   }
-  const auto found = loops().find(settings.allocator);
-  const std::unique_ptr<Loop> loop =
-      found != loops().end() ? found->second() : make_arena_loop(settings.allocator);
-  if (loop == nullptr) throw std::runtime_error("no " + settings.allocator + " in this build");
+  const std::unique_ptr<Loop> loop = make_loop(settings.allocator);
   if (settings.pairs > 0) {
     run_once(*loop, settings);
   } else {

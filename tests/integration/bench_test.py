@@ -19,7 +19,8 @@ CLAIMS = {("pair", "64 B"), ("pair", "64 B, shared memory"), ("two-processes", "
           ("arena", "shared push 16 B by two processes"),
           ("arena", "shared push 64 B by two processes"),
           ("arena", "first growth, a page"), ("arena", "first growth in a region, a page"),
-          ("arena", "scope begin and end")}
+          ("arena", "scope begin and end"),
+          ("fit", "16 B to 64 KiB"), ("fit", "16 B to 64 KiB, malloc")}
 
 
 def check(condition, what):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Faults in the daemon's core that its unit and model tests must catch.
+"""Faults in the daemon's core, and in the client's FitHeap, that their unit and model tests must catch.
 
 usage: planted_faults.py [--check] [--keep DIRECTORY] [NAME...]
 """
@@ -22,6 +22,11 @@ VIEW = "shared/region/region_view.cpp"
 COUNT = "shared/region/span_count.cpp"
 CHUNK = "shared/region/chunk_words.cpp"
 NOTE = "shared/region/arena_note.cpp"
+FIT = "client/fit_core.cpp"
+FIT_TREE = "client/fit_tree.cpp"
+FIT_INDEX = "client/fit_index.cpp"
+FIT_GROWTH = "client/fit_growth.cpp"
+GUARDED = "client/guarded_pages.cpp"
 
 # name, file, what stands there (once, spaces do not matter), what is planted
 FAULTS = [
@@ -238,18 +243,91 @@ FAULTS = [
     ("bin_out_of_range", VIEW, "if (bin >= kClassCount) break;", ""),
 ]
 
+# The same of FitHeap, for its own tests.
+FIT_FAULTS = [
+    # free, coalesce
+    ("fit_coalesce_below_only", FIT, "above != nullptr && !above->live) { tree_.erase(*above); joined",
+     "false && !above->live) { tree_.erase(*above); joined"),
+    ("fit_coalesce_above_only", FIT, "below != nullptr && !below->live", "false && !below->live"),
+    ("fit_joined_with_a_live_one", FIT, "below != nullptr && !below->live", "below != nullptr"),
+    ("fit_double_free_called_interior", FIT,
+     "extent->live ? Errc::kInteriorPointer : Errc::kDoubleFree", "Errc::kInteriorPointer"),
+    # allocate
+    ("fit_rest_lost", FIT, "extent->bytes = bytes; tree_.insert(*rest);", "extent->bytes = bytes;"),
+    ("fit_rest_stays_with_the_block", FIT, "if (extent->bytes > bytes) {", "if (false) {"),
+    ("fit_front_lost", FIT, "found.bytes = start - found.begin; tree_.insert(found);",
+     "found.bytes = start - found.begin;"),
+    ("fit_alignment_ignored", FIT, "if (align_up(found->begin, alignment) + bytes <= found->end())",
+     "if (found->bytes >= bytes)"),
+    ("fit_misfit_ends_the_search", FIT, "if (++misfits == kMaxMisfits)", "if (++misfits == 1)"),
+    ("fit_long_enough_is_not", FIT, "tree_.best(bytes + alignment - kUnitBytes)", "tree_.best(bytes)"),
+    ("fit_no_tags_in_advance", FIT, "!extents_.reserve(kExtentsACall) || !index_.reserve_one()",
+     "!extents_.reserve(0) || !index_.reserve_one()"),
+    ("fit_size_overflows", FIT, "if (size > kMaxArenaBytes) return Errc::kSizeTooLarge;", ""),
+    ("fit_any_alignment", FIT, "!is_alignment(alignment) || alignment", "alignment"),
+    # tree
+    ("fit_latest_of_equals_first", FIT_TREE, "first == nullptr || BySizeAndAddress()(extent, *first)",
+     "true"),
+    ("fit_order_by_address_only", FIT_TREE, "tree_.insert_equal(extent);", "tree_.push_back(extent);"),
+    ("fit_new_size_goes_last", FIT_TREE, "next != nullptr ? tree_.iterator_to(*next) : tree_.end()",
+     "next != nullptr && first != nullptr ? tree_.iterator_to(*next) : tree_.end()"),
+    ("fit_bin_forgets_its_second", FIT_TREE,
+     "next != nullptr && bin_of(next->bytes) == bin ? next : nullptr", "nullptr"),
+    ("fit_last_bin_taken_for_exact", FIT_TREE, "first == nullptr || first->bytes >= bytes", "true"),
+    ("fit_word_stays_used", FIT_TREE, "used_words_ | word : used_words_ & ~word",
+     "used_words_ | word : used_words_"),
+    # reallocate
+    ("fit_grows_into_a_live_one", FIT, "if (above != nullptr && above->live) return false;",
+     "if (above != nullptr && above->live) { extent.bytes = bytes; return true; }"),
+    ("fit_neighbour_keeps_what_it_gave", FIT, "above->begin += missing; above->bytes -= missing;",
+     "above->begin += 0; above->bytes -= 0;"),
+    ("fit_never_in_place", FIT, "if (grow_in_place(*extent, bytes)) return block;", ""),
+    ("fit_empty_neighbour_stays", FIT, "if (above->bytes > 0) {", "if (true) {"),
+    ("fit_tail_not_given_back", FIT, "if (tail == 0 || !extents_.reserve(1)) return;", "return;"),
+    ("fit_moves_half", FIT, "std::memcpy(moved, block, std::min(size, extent->bytes));",
+     "std::memcpy(moved, block, std::min(size, extent->bytes) / 2);"),
+    ("fit_moved_from_leaks", FIT, "(void)free(block);", ""),
+    ("fit_alignment_not_kept", FIT, "if ((extent->begin & (alignment - 1)) == 0) {", "{"),
+    # index, memory
+    ("fit_rehash_loses", FIT_INDEX, "i < old_capacity; ++i", "i < old_capacity / 2; ++i"),
+    ("fit_index_not_cleared", FIT_INDEX,
+     "std::memset(slots_, 0, capacity_ * sizeof(std::uint64_t));", ";"),
+    ("fit_far_piece_kept", FIT_GROWTH, "highest_ == nullptr || highest_->end() != begin", "false"),
+    ("fit_top_not_joined", FIT_GROWTH, "if (highest_ != nullptr && !highest_->live) {",
+     "if (false) {"),
+    ("fit_pieces_kept_at_the_end", FIT_GROWTH, "source_->give_back(pieces_->extent);", ";"),
+    ("fit_no_room_for_tags", FIT_GROWTH,
+     "std::min(most_bytes / kUnitBytes + kLeastExtents, kMostExtents)",
+     "most_bytes / kUnitBytes + kLeastExtents"),
+    ("fit_half_a_unit_managed", FIT_GROWTH, "(address + buffer.size()) & ~(kUnitBytes - 1)",
+     "address + buffer.size()"),
+    ("fit_cleared_stays_live", FIT_GROWTH, "free_bytes_ = managed_bytes_; live_bytes_ = 0;",
+     "free_bytes_ = managed_bytes_;"),
+    ("fit_no_guard_in_front", GUARDED, "base_ = static_cast<std::byte*>(got) + page;",
+     "base_ = static_cast<std::byte*>(got) + 0 * page; "
+     "(void)::mprotect(base_, page, PROT_READ | PROT_WRITE); base_ += page;"),
+    ("fit_no_guard_behind", GUARDED, "if (bytes > reserved_) return false;",
+     "(void)::mprotect(base_ + reserved_, 4096, PROT_READ);"),
+]
+
 SUITE = fault_planting.Suite(
     product=["shared/*.cpp", "shared/region/*.cpp", "shared/protocol/*.cpp",
-             "shared/platform/*.cpp", "daemon/core/*.cpp"],
+             "shared/platform/*.cpp", "daemon/core/*.cpp", "client/*.cpp"],
     support=["tests/support/seed.cpp", "tests/support/guarded_bytes.cpp",
              "tests/support/memory_region.cpp", "tests/support/core_*.cpp",
-             "tests/support/pure_daemon.cpp", "tests/support/audited_region.cpp"],
+             "tests/support/pure_daemon.cpp", "tests/support/audited_region.cpp",
+             "tests/support/arena_under_test.cpp", "tests/support/fit_oracle.cpp",
+             "tests/support/fault_probe.cpp", "tests/support/forked_child.cpp",
+             "tests/support/refused_syscall.cpp"],
     programs={"unit": ["tests/unit/daemon/core/*_test.cpp", "tests/unit/protocol/message_test.cpp",
                        "tests/unit/region/region_view_test.cpp",
                        "tests/unit/region/layout_test.cpp",
                        "tests/unit/region/arena_note_test.cpp"],
-              "model": ["tests/model/core_simulation_test.cpp"]},
-    faults=[fault_planting.Fault(*one) for one in FAULTS])
+              "model": ["tests/model/core_simulation_test.cpp"],
+              "fit": ["tests/unit/client/fit_heap*_test.cpp",
+                      "tests/unit/client/guarded_pages_test.cpp"]},
+    faults=[fault_planting.Fault(*one) for one in FAULTS] +
+           [fault_planting.Fault(*one, program="fit") for one in FIT_FAULTS])
 
 if __name__ == "__main__":
     sys.exit(fault_planting.main(SUITE))

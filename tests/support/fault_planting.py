@@ -23,7 +23,7 @@ JOBS = int(os.environ.get("ALLOT_JOBS", os.cpu_count() or 1))
 HANG_S = 300
 
 FLAGS = ["-std=c++20", "-O1", "-D_GLIBCXX_ASSERTIONS", f'-DALLOT_SOURCE_DIR="{ROOT}"',
-         f"-I{ROOT}", f"-I{ROOT}/shared/include"]
+         f"-I{ROOT}", f"-I{ROOT}/shared/include", f"-I{ROOT}/client/include"]
 LIBRARIES = ["-lgtest", "-lgmock", "-lgtest_main", "-lpthread"]
 
 

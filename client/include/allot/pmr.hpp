@@ -1,14 +1,16 @@
-// Standard containers on arenas: a std::pmr::memory_resource over an arena and over a scratch, and an
-// STL allocator.
+// Standard containers on arenas: a std::pmr::memory_resource over an arena, over a scratch and over a
+// FitHeap, and an STL allocator.
 //
 // These throw std::bad_alloc where the arena has no room. Deallocating gives memory back only if it
-// was the last push. A container must end before its arena is popped below it, cleared or released.
-// std::pmr containers hold absolute pointers: for one process. As thread-safe as the arena.
+// was the last push; to a FitHeap, always. A container must end before its arena is popped below it,
+// cleared or released. std::pmr containers hold absolute pointers: for one process. As thread-safe as
+// the arena or the heap.
 #pragma once
 
 #include <memory_resource>
 #include <new>
 
+#include <allot/fit_heap.hpp>
 #include <allot/scratch.hpp>
 
 namespace allot {
@@ -47,6 +49,31 @@ class ScratchResource : private Scratch, public PmrResource {
       : Scratch(std::span<const Arena* const>(conflicts.begin(), conflicts.size()), place),
         PmrResource(Scratch::arena()) {}
   using PmrResource::arena;
+};
+
+/// Allocates from `heap`, which must outlive it and stay where it is. Equal to another one over it.
+class FitResource : public std::pmr::memory_resource {
+ public:
+  explicit FitResource(FitHeap& heap) noexcept : heap_(&heap) {}
+  [[nodiscard]] FitHeap& heap() const noexcept { return *heap_; }
+
+ protected:
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    void* const block = heap_->allocate(bytes, alignment);
+    if (block == nullptr) throw std::bad_alloc();
+    return block;
+  }
+  void do_deallocate(void* block, std::size_t /*bytes*/, std::size_t /*alignment*/) override {
+    // A block that is not the heap's stays: there is nobody to tell.
+    (void)heap_->free(block);
+  }
+  [[nodiscard]] bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {
+    const auto* const same = dynamic_cast<const FitResource*>(&other);
+    return same != nullptr && same->heap_ == heap_;
+  }
+
+ private:
+  FitHeap* heap_;
 };
 
 /// For containers that take an allocator type: std::vector<T, ArenaAllocator<T>>.

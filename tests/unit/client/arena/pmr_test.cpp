@@ -52,6 +52,37 @@ TEST(PmrResource, IsEqualToOneOfTheSameArena) {
   EXPECT_FALSE(one == *std::pmr::new_delete_resource());
 }
 
+TEST(FitResource, CarriesContainersAndHasAllBackAtTheirEnd) {
+  Arena arena = Arena::reserve(std::size_t{1} << 28);
+  FitHeap heap = FitHeap::over(arena);
+  FitResource resource(heap);
+  {
+    std::pmr::vector<std::pmr::string> texts(&resource);
+    std::pmr::unordered_map<int, std::pmr::string> map(&resource);
+    for (int i = 0; i < 3000; ++i) {
+      texts.emplace_back("a text that does not fit into the string itself " + std::to_string(i));
+      map.emplace(i, texts.back());
+      if (i % 3 == 0) map.erase(i / 2);
+    }
+    for (const auto& [i, text] : map) ASSERT_EQ(text, texts[static_cast<std::size_t>(i)]);
+    EXPECT_GT(heap.size_of(texts.data()), 3000 * sizeof(std::pmr::string));
+    EXPECT_TRUE(heap.check());
+  }
+  EXPECT_EQ(heap.live_bytes(), 0U);
+  EXPECT_EQ(heap.largest_free_bytes(), heap.managed_bytes());
+}
+
+TEST(FitResource, ThrowsWhereThereIsNoRoomAndIsEqualToOneOfItsHeap) {
+  Arena arena = Arena::fixed(1000);
+  FitHeap heap = FitHeap::over(arena);
+  FitHeap other;
+  FitResource resource(heap);
+  EXPECT_THROW((void)resource.allocate(2000, 8), std::bad_alloc);
+  EXPECT_TRUE(resource == FitResource(heap));
+  EXPECT_FALSE(resource == FitResource(other));
+  EXPECT_FALSE(resource == PmrResource(arena));
+}
+
 TEST(ScratchResource, LeavesNothing) {
   auto results = scratch();
   std::size_t used = 0;
