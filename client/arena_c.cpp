@@ -18,12 +18,14 @@ struct allot_arena {
   allot::Arena* arena = nullptr;
   std::mutex temps_mutex;  // a locked arena's threads have scopes each
   CTemp* temps = nullptr;  // open
+  std::uintptr_t last_serial = 0;
 };
 
 struct CTemp {
   CTemp(allot_arena& handle, allot::Place place) : temp(*handle.arena, place) {}
   allot::Temp temp;
   CTemp* older = nullptr;
+  std::uintptr_t serial = 0;
 };
 
 namespace {
@@ -38,15 +40,28 @@ struct CScratch {
   allot_arena handle;
   allot::Scratch scratch;
   CScratch* older = nullptr;
+  std::uintptr_t serial = 0;
 };
 
 thread_local CScratch* open_scratches = nullptr;
+thread_local std::uintptr_t last_scratch_serial = 0;
 
-// Takes what `state` points to out of the list that begins at `first`; nullptr if it is not there.
+// Puts `opened` in front of the list that begins at `first`. What C holds of it is a number: an address
+// would be used again.
+template <class T>
+void* put_open(T*& first, std::uintptr_t& last_serial, T* opened) {
+  opened->older = std::exchange(first, opened);
+  opened->serial = ++last_serial;
+  return reinterpret_cast<void*>(opened->serial);  // NOLINT(performance-no-int-to-ptr)
+}
+
+// Takes what `state` names out of the list that begins at `first`; nullptr if it is not there.
 template <class T>
 T* take_open(T*& first, const void* state) {
   for (T** link = &first; *link != nullptr; link = &(*link)->older) {
-    if (*link == state) return std::exchange(*link, (*link)->older);
+    if ((*link)->serial == reinterpret_cast<std::uintptr_t>(state)) {
+      return std::exchange(*link, (*link)->older);
+    }
   }
   return nullptr;
 }
@@ -184,14 +199,11 @@ size_t allot_arena_reserved(const allot_arena* arena) noexcept {
 allot_arena_temp allot_arena_temp_begin(allot_arena* arena, const char* file, int line) noexcept {
   Arena* const got = of(arena);
   if (got == nullptr) return {};
-  auto* const temp = new (std::nothrow) CTemp(*arena, {file, line});
-  if (temp == nullptr) {
-    set_arena_error(Errc::kMachineFull);
-    return {};
-  }
+  auto temp = std::unique_ptr<CTemp>(new (std::nothrow) CTemp(*arena, {file, line}));
+  if (temp == nullptr) set_arena_error(Errc::kMachineFull);
+  if (temp == nullptr || !temp->temp) return {};
   const std::lock_guard lock(arena->temps_mutex);
-  temp->older = std::exchange(arena->temps, temp);
-  return {arena, temp};
+  return {arena, put_open(arena->temps, arena->last_serial, temp.release())};
 }
 
 void allot_arena_temp_end(allot_arena_temp temp) noexcept {
@@ -224,9 +236,8 @@ allot_arena_temp allot_arena_get_scratch(allot_arena* const* conflicts, size_t c
   if (scratch == nullptr) set_arena_error(Errc::kMachineFull);
   if (scratch == nullptr || !scratch->scratch) return {};
   scratch->handle.arena = &scratch->scratch.arena();
-  scratch->older = std::exchange(open_scratches, scratch.get());
   allot_arena* const handle = &scratch->handle;
-  return {handle, scratch.release()};
+  return {handle, put_open(open_scratches, last_scratch_serial, scratch.release())};
 }
 
 void allot_arena_release_scratch(allot_arena_temp scratch) noexcept {

@@ -111,8 +111,16 @@ class ArenaCore {
   [[nodiscard]] void* push(ArenaBump& bump, std::size_t size, std::size_t alignment, bool zero,
                            Errc& why) noexcept;
   [[nodiscard]] std::size_t align(ArenaBump& bump, std::size_t alignment, Errc& why) noexcept;
-  [[nodiscard]] Extent push_for_child(std::size_t bytes, std::size_t alignment, unsigned depth,
-                                      Errc& why) noexcept;
+  // What was open in the parent when a child was made.
+  struct ChildPlace {
+    unsigned lease_depth = 0;
+    std::uint64_t scope = 0;
+  };
+  /// kScopeOpen while something younger than the child is open: its end would take the block.
+  [[nodiscard]] Extent push_for_child(std::size_t bytes, std::size_t alignment,
+                                      const ChildPlace& child, Errc& why) noexcept;
+  /// True if a push of `bytes` now would begin at `end`.
+  [[nodiscard]] bool continues_at(std::uintptr_t end, std::size_t bytes) noexcept;
   static void end_child_block(ArenaCore* core, const Extent& extent) noexcept;
   void adopt(ArenaBump& bump, DestructorNode* node) noexcept;
 

@@ -32,6 +32,7 @@ void* ArenaCore::push(ArenaBump& bump, std::size_t size, std::size_t alignment, 
   }
   size = std::max<std::size_t>(size, 1);
   std::uintptr_t start = align_up(bump.cursor, alignment);
+  const bool fits = start + size <= current_->usable_end();
   if (start + size > current_->end) {
     if (!grows_by_blocks()) {
       why = Errc::kArenaFull;
@@ -53,7 +54,7 @@ void* ArenaCore::push(ArenaBump& bump, std::size_t size, std::size_t alignment, 
   }
   bump.limit = current_->usable_end();
   bump.cursor = start + size;
-  report(bump);
+  if (!fits) report(bump);
   return hand_out(start, size, bump.dirty, zero);
 }
 
@@ -220,30 +221,39 @@ void ArenaCore::enter(ArenaBump& bump, ArenaBlock* block) noexcept {
   bump.floor = block->begin + 1;
 }
 
-Extent ArenaCore::push_for_child(std::size_t bytes, std::size_t alignment, unsigned depth,
+bool ArenaCore::continues_at(std::uintptr_t end, std::size_t bytes) noexcept {
+  const ArenaEntry entry(*holder_);
+  return entry.bump().cursor == end && bytes <= current_->end - end;
+}
+
+Extent ArenaCore::push_for_child(std::size_t bytes, std::size_t alignment, const ChildPlace& child,
                                  Errc& why) noexcept {
   const ArenaEntry entry(*holder_, "a child arena grows", made_at_);
-  if (!entry || lease_depth_ != depth) {
+  if (!entry || lease_depth_ != child.lease_depth) {
     if (checks_) fault("a child arena grows while a younger scratch has its parent", made_at_);
     why = Errc::kScopeOpen;
     return {};
   }
-  auto* const child = new (std::nothrow) ChildBlock();
-  if (child == nullptr) {
+  if (entry.bump().barrier > child.scope) {
+    why = Errc::kScopeOpen;
+    return {};
+  }
+  auto* const block = new (std::nothrow) ChildBlock();
+  if (block == nullptr) {
     why = Errc::kMachineFull;
     return {};
   }
   void* const got = push(entry.bump(), bytes, alignment, false, why);
   if (got == nullptr) {
-    delete child;
+    delete block;
     return {};
   }
-  child->end_offset = used(entry.bump());
-  child->older = children_;
-  if (children_ != nullptr) children_->younger = child;
-  children_ = child;
+  block->end_offset = used(entry.bump());
+  block->older = children_;
+  if (children_ != nullptr) children_->younger = block;
+  children_ = block;
   entry.bump().floor = kNoFloor;
-  return {static_cast<std::byte*>(got), bytes, false, child};
+  return {static_cast<std::byte*>(got), bytes, false, block};
 }
 
 void ArenaCore::end_child_block(ArenaCore* core, const Extent& extent) noexcept {

@@ -18,6 +18,12 @@ static_assert(static_cast<int>(ArenaKind::kFixed) + 1 == static_cast<int>(NotedK
 static_assert(static_cast<int>(ArenaKind::kChainedVirtual) + 1 ==
               static_cast<int>(NotedKind::kChainedVirtual));
 
+namespace {
+
+constexpr std::size_t kMostAtOnce = 8;  // blocks that threads make at the same time
+
+}  // namespace
+
 // A record in one of the blocks that there are.
 ArenaNotes::Record ArenaNotes::take_record() noexcept {
   const std::lock_guard lock(mutex_);
@@ -32,12 +38,18 @@ ArenaNotes::Record ArenaNotes::take_record() noexcept {
 
 ArenaNotes::Record ArenaNotes::begin(ArenaKind kind, std::string_view name, Place made_at) {
   if (session_->life_error() != Errc::kOk) return nullptr;
+  const std::string place = place_text(made_at, std::size_t{2} * ArenaNoteWords::kPlaceWords);
   Record record = take_record();
   if (record == nullptr) {
+    {
+      const std::lock_guard lock(mutex_);
+      blocks_.reserve(blocks_.size() + kMostAtOnce);
+    }
     // Without the mutex: the daemon may take its time. Two threads at once make two blocks.
     std::array<std::uint32_t, region::ChunkWords::kForm> head{};
     head.back() = ArenaNoteWords::kForm;
-    auto block = session_->make_chunked(region::kGranuleBytes, region::kWordsPerGranule, head, 0);
+    auto block =
+        session_->make_chunked({region::kGranuleBytes, region::kWordsPerGranule, 0, true}, head);
     if (!block) return nullptr;
     {
       const std::lock_guard lock(mutex_);
@@ -46,8 +58,7 @@ ArenaNotes::Record ArenaNotes::begin(ArenaKind kind, std::string_view name, Plac
     record = take_record();
     if (record == nullptr) return nullptr;
   }
-  begin_note(record, static_cast<NotedKind>(static_cast<int>(kind) + 1), name,
-             place_text(made_at, std::size_t{2} * ArenaNoteWords::kPlaceWords));
+  begin_note(record, static_cast<NotedKind>(static_cast<int>(kind) + 1), name, place);
   return record;
 }
 

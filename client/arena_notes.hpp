@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <allot/arena_options.hpp>
@@ -26,11 +27,14 @@ class ArenaNotes {
   explicit ArenaNotes(SessionState& session) noexcept : session_(&session) {}
 
   using Record = Atomic<std::uint32_t>*;
-  /// nullptr if there is no room for it. Any thread; a message if a block is needed.
+  /// nullptr if there is no room for it, or the daemon takes longer than an arena should wait for a note.
+  /// Any thread; a message if a block is needed. May throw std::bad_alloc.
   [[nodiscard]] Record begin(ArenaKind kind, std::string_view name, Place made_at);
   void update(Record record, const region::ArenaFigures& figures) noexcept;
   /// The block goes back with its last note.
   void end(Record record) noexcept;
+  /// In a forked child: another thread may have been in the middle of a change.
+  void forget() noexcept { (void)new std::vector<Block>(std::move(blocks_)); }
 
  private:
   struct Block {

@@ -144,6 +144,14 @@ std::uint64_t open_scope(const Arena& arena) noexcept {
   return entry ? entry.bump().barrier : 0;
 }
 
+std::uint64_t settle_in_scope(Arena& arena) noexcept {
+  const std::uint64_t scope = open_scope(arena);
+  if (scope != 0 && arena.used_bytes() == scope - 1) (void)arena.try_push(1, 1);
+  return scope;
+}
+
+bool has_begun(const ScopeRecord* record) noexcept { return record != &never_begun; }
+
 ScopeRecord* begin_scope_slow(Arena& arena, Place place) noexcept {
   const ArenaEntry entry(arena, "a scope begins", place);
   ArenaScope scope{};

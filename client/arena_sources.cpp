@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include <allot/session.hpp>
@@ -31,6 +32,10 @@ Errc BlockSource::commit(std::byte* /*base*/, std::size_t /*bytes*/, bool /*popu
 }
 
 std::size_t BlockSource::decommit(std::byte* /*base*/, std::size_t /*bytes*/) noexcept { return 0; }
+
+bool BlockSource::continues_at(const std::byte* /*end*/, std::size_t /*bytes*/) const noexcept {
+  return false;
+}
 
 void BlockSource::report(const ArenaReport& /*arena*/) noexcept {}
 
@@ -149,8 +154,14 @@ class RegionSource final : public BlockSource {
 
   void report(const ArenaReport& arena) noexcept override {
     ArenaNotes& notes = state().arena_notes();
-    if (!std::exchange(is_reported_, true)) {
-      note_ = notes.begin(arena.kind, arena.name, arena.made_at);
+    // Not for an arena without memory; and after a failure not before it has grown again.
+    if (note_ == nullptr && arena.committed_bytes > tried_at_bytes_) {
+      tried_at_bytes_ = arena.committed_bytes;
+      try {
+        note_ = notes.begin(arena.kind, arena.name, arena.made_at);
+      } catch (const std::bad_alloc&) {
+        return;  // a note is a help
+      }
     }
     if (note_ == nullptr) return;
     notes.update(note_, {arena.used_bytes, arena.committed_bytes, arena.reserved_bytes});
@@ -165,17 +176,23 @@ class RegionSource final : public BlockSource {
 
   Session session_;
   bool reserves_;
-  bool is_reported_ = false;
-  ArenaNotes::Record note_ = nullptr;  // none: no room for it
+  std::uint64_t tried_at_bytes_ = 0;
+  ArenaNotes::Record note_ = nullptr;
 };
 
 class ParentSource final : public BlockSource {
  public:
   explicit ParentSource(Arena& parent) noexcept
-      : core_(ArenaAccess::core(parent)), depth_(core_->lease_depth()) {}
+      : core_(ArenaAccess::core(parent)),
+        depth_(core_->lease_depth()),
+        scope_(settle_in_scope(parent)) {}
 
   Extent acquire(std::size_t bytes, std::size_t alignment, Errc& why) noexcept override {
-    return core_->push_for_child(bytes, alignment, depth_, why);
+    return core_->push_for_child(bytes, alignment, {depth_, scope_}, why);
+  }
+
+  bool continues_at(const std::byte* end, std::size_t bytes) const noexcept override {
+    return core_->continues_at(reinterpret_cast<std::uintptr_t>(end), bytes);
   }
 
   void give_back(const Extent& extent) noexcept override {
@@ -187,6 +204,7 @@ class ParentSource final : public BlockSource {
  private:
   ArenaCore* core_;
   unsigned depth_;
+  std::uint64_t scope_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/process.hpp"
 #include "client/session_state.hpp"
 #include "shared/region/chunk_words.hpp"
 
@@ -17,16 +18,22 @@ using region::CarveWord;
 using region::ChunkWords;
 using region::kGranuleBytes;
 
-Expected<SessionState::ChunkedBlock> SessionState::make_chunked(std::uint64_t size_bytes,
-                                                                std::uint32_t words,
-                                                                std::span<const std::uint32_t> head,
-                                                                std::uint32_t chunk_count) {
-  const std::uint64_t granules = (size_bytes + kGranuleBytes - 1) / kGranuleBytes;
+namespace {
+
+constexpr std::chrono::milliseconds kHelpDeadline{10};
+
+}  // namespace
+
+Expected<SessionState::ChunkedBlock> SessionState::make_chunked(
+    const ChunkedWanted& wanted, std::span<const std::uint32_t> head) {
+  const std::uint64_t granules = (wanted.size_bytes + kGranuleBytes - 1) / kGranuleBytes;
   if (granules > view_.granules()) return Error(Errc::kSizeTooLarge);
-  CallDeadline deadline(parts_.deadline);
+  CallDeadline deadline(wanted.is_help ? std::min(parts_.deadline, kHelpDeadline)
+                                       : parts_.deadline);
   auto lock = lock_open(deadline);
   if (!lock) return lock.error();
-  auto span = obtain_large_locked({static_cast<std::uint32_t>(granules), 1, words}, deadline);
+  auto span = obtain_large_locked(
+      {static_cast<std::uint32_t>(granules), 1, wanted.words, !wanted.is_help}, deadline);
   if (!span) return span.error();
   const auto [first, generation] = *span;
   // Of a cached span: free words behind the first are nobody's while it is not cut.
@@ -34,12 +41,12 @@ Expected<SessionState::ChunkedBlock> SessionState::make_chunked(std::uint64_t si
   for (std::uint32_t i = 0; i < head.size(); ++i) {
     view_.word(first, i + 1).store_relaxed(region::value_word(head[i]));
   }
-  for (std::uint32_t i = 0; i < chunk_count; ++i) {
+  for (std::uint32_t i = 0; i < wanted.chunk_count; ++i) {
     view_.word(first, ChunkWords::of_chunk(i)).store_relaxed(region::value_word(0));
   }
   own_span_locked(first, generation, CarveWord::kChunked);
   return ChunkedBlock{Handle(), mapping_.data() + first * kGranuleBytes, &view_.word(first, 0),
-                      words, granules * kGranuleBytes};
+                      wanted.words, granules * kGranuleBytes};
 }
 
 void SessionState::free_chunked(std::byte* block, std::uint32_t words) noexcept {
@@ -57,7 +64,7 @@ Expected<Handle> SessionState::publish_chunked(std::string_view name, std::uint6
   const std::uint32_t needed = ChunkWords::needed(chunk_count);
   const std::uint32_t words =
       (needed + region::kWordsPerUnit - 1) / region::kWordsPerUnit * region::kWordsPerUnit;
-  auto block = make_chunked(size_bytes, words, head, chunk_count);
+  auto block = make_chunked({size_bytes, words, chunk_count}, head);
   if (!block) return block.error();
   auto published = publish(name, block->data);
   if (!published) free_chunked(block->data, words);  // unless the daemon has it all the same
@@ -86,13 +93,18 @@ Expected<std::shared_ptr<std::byte>> SessionState::map_read_only(const ChunkedBl
   platform::Window::Options options;
   options.file_offset_bytes = static_cast<std::uint64_t>(block.data - mapping_.data());
   options.reserve_bytes = options.minimum_bytes = block.size_bytes;
+  options.alignment_bytes = kGranuleBytes;  // as the block
   options.access = platform::Window::Access::kReadOnly;
   auto window = platform::Window::reserve(options);
   if (!window) return window.error();
   if (auto mapped = window->extend(parts_.files.data, block.size_bytes); !mapped) {
     return mapped.error();
   }
-  auto kept = std::make_shared<platform::Window>(std::move(*window));
+  // In a forked child it is not mapped: forgotten without unmapping what may lie there now.
+  const auto end = [forks = process::fork_count()](platform::Window* mapped) {
+    if (forks == process::fork_count()) delete mapped;
+  };
+  const std::shared_ptr<platform::Window> kept(new platform::Window(std::move(*window)), end);
   return std::shared_ptr<std::byte>(kept, kept->base());
 }
 

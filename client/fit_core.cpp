@@ -40,8 +40,9 @@ FitExtent* FitCore::find_fit(std::size_t bytes, std::size_t alignment) noexcept 
   if (alignment == kUnitBytes) return found;
   for (int misfits = 0; found != nullptr; found = tree_.after(*found)) {
     if (align_up(found->begin, alignment) + bytes <= found->end()) return found;
-    // Any that is longer by the alignment fits, if not best.
-    if (++misfits == kMaxMisfits) return tree_.best(bytes + alignment - kUnitBytes);
+    if (++misfits != kMaxMisfits) continue;
+    // Any that is longer by the alignment fits, if not best. Without one the search goes on.
+    if (FitExtent* const longer = tree_.best(bytes + alignment - kUnitBytes)) return longer;
   }
   return nullptr;
 }
@@ -137,8 +138,19 @@ Errc FitCore::why_no_block(std::uintptr_t address) const noexcept {
 
 void FitCore::shrink(FitExtent& extent, std::size_t bytes) noexcept {
   const std::size_t tail = extent.bytes - bytes;
+  if (tail == 0) return;
+  if (FitExtent* const above = extent.touching_above(); above != nullptr && !above->live) {
+    tree_.erase(*above);
+    above->begin -= tail;
+    above->bytes += tail;
+    tree_.insert(*above);
+    extent.bytes = bytes;
+    live_bytes_ -= tail;
+    free_bytes_ += tail;
+    return;
+  }
   // Without an extent for the tail the block stays as long as it is.
-  if (tail == 0 || !extents_.reserve(1)) return;
+  if (!extents_.reserve(1)) return;
   FitExtent* const rest = extents_.take();
   rest->begin = extent.begin + bytes;
   rest->bytes = tail;
@@ -157,10 +169,9 @@ bool FitCore::grow_in_place(FitExtent& extent, std::size_t bytes) noexcept {
   if (room < missing) {
     // At the top the source may have more, right behind it.
     if (highest_ != (above != nullptr ? above : &extent)) return false;
-    Errc why = Errc::kOk;
-    if (!extents_.reserve(kExtentsACall)) return false;
-    above = grow_by(missing - room, kNoArenaLimit, why);
-    if (above == nullptr) return false;
+    if (!extents_.reserve(kExtentsACall) || grow_at_top(missing - room) == nullptr) return false;
+    above = extent.touching_above();
+    if (above == nullptr || above->bytes < missing) return false;  // another thread was quicker
   }
   tree_.erase(*above);
   above->begin += missing;

@@ -84,11 +84,11 @@ class FitCore {
 
   /// A free extent in which `bytes` fit at `alignment`, with memory from the source.
   [[nodiscard]] FitExtent* grow(std::size_t bytes, std::size_t alignment, Errc& why) noexcept;
-  /// Takes `least` bytes or more from the source. As take_piece().
-  [[nodiscard]] FitExtent* grow_by(std::size_t least, std::size_t enough, Errc& why) noexcept;
-  /// Takes `bytes` from the source; keeps them only if they are `enough` or touch the top. The free
-  /// extent that has them then.
-  [[nodiscard]] FitExtent* take_piece(std::size_t bytes, std::size_t enough, Errc& why) noexcept;
+  /// Takes `least` bytes or more from the source. The free extent that has them then.
+  [[nodiscard]] FitExtent* grow_by(std::size_t least, Errc& why) noexcept;
+  /// The same if the source goes on right behind the highest extent; else nullptr.
+  [[nodiscard]] FitExtent* grow_at_top(std::size_t least) noexcept;
+  [[nodiscard]] FitExtent* take_piece(std::size_t bytes, Errc& why) noexcept;
 
   GuardedPages pages_;
   FitExtents extents_;

@@ -107,30 +107,31 @@ FitExtent& FitCore::add_memory(std::uintptr_t begin, std::size_t bytes) noexcept
   return make_free(*added);
 }
 
-FitExtent* FitCore::take_piece(std::size_t bytes, std::size_t enough, Errc& why) noexcept {
-  if (source_ == nullptr) {
-    why = Errc::kArenaFull;
-    return nullptr;
-  }
+FitExtent* FitCore::take_piece(std::size_t bytes, Errc& why) noexcept {
   const Extent got = source_->acquire(bytes, kUnitBytes, why);
   if (got.base == nullptr) return nullptr;
-  const auto begin = reinterpret_cast<std::uintptr_t>(got.base);
-  if (bytes < enough && (highest_ == nullptr || highest_->end() != begin)) {
-    source_->give_back(got);
-    why = Errc::kArenaFull;
-    return nullptr;
-  }
   pieces_ = ::new (static_cast<void*>(extents_.take())) Piece{got, pieces_};
   ++piece_count_;
-  return &add_memory(begin, bytes);
+  step_bytes_ = std::max(step_bytes_, std::min(2 * step_bytes_, max_step_bytes_));
+  return &add_memory(reinterpret_cast<std::uintptr_t>(got.base), bytes);
 }
 
-FitExtent* FitCore::grow_by(std::size_t least, std::size_t enough, Errc& why) noexcept {
-  FitExtent* found = take_piece(std::max(least, step_bytes_), enough, why);
+FitExtent* FitCore::grow_by(std::size_t least, Errc& why) noexcept {
+  why = Errc::kArenaFull;
+  if (source_ == nullptr) return nullptr;
+  FitExtent* const found = take_piece(std::max(least, step_bytes_), why);
   // Less may still be there.
-  if (found == nullptr && least < step_bytes_) found = take_piece(least, enough, why);
-  if (found == nullptr) return nullptr;
-  step_bytes_ = std::max(step_bytes_, std::min(2 * step_bytes_, max_step_bytes_));
+  return found == nullptr && least < step_bytes_ ? take_piece(least, why) : found;
+}
+
+FitExtent* FitCore::grow_at_top(std::size_t least) noexcept {
+  if (source_ == nullptr) return nullptr;
+  const auto* const end = reinterpret_cast<const std::byte*>(highest_->end());
+  Errc why = Errc::kOk;
+  FitExtent* found = nullptr;
+  for (const std::size_t bytes : {std::max(least, step_bytes_), least}) {
+    if (found == nullptr && source_->continues_at(end, bytes)) found = take_piece(bytes, why);
+  }
   return found;
 }
 
@@ -140,10 +141,11 @@ FitExtent* FitCore::grow(std::size_t bytes, std::size_t alignment, Errc& why) no
   if (highest_ != nullptr && !highest_->live) {
     const std::uintptr_t end = ((highest_->begin + alignment - 1) & ~(alignment - 1)) + bytes;
     if (end <= highest_->end()) return highest_;
-    // Less is missing where the arena goes on.
-    if (FitExtent* const found = grow_by(end - highest_->end(), whole, why)) return found;
+    // Less is missing where the arena goes on, unless another thread pushes there first.
+    FitExtent* const found = grow_at_top(end - highest_->end());
+    if (found != nullptr && end <= found->end() && found->begin < end) return found;
   }
-  return grow_by(whole, whole, why);
+  return grow_by(whole, why);
 }
 
 void FitCore::clear() noexcept {

@@ -80,8 +80,9 @@ Expected<std::uint32_t> SessionState::take_large_span_locked(const LargeWanted& 
     spares.erase(fits);
     return first;
   }
+  const protocol::GrantRequest request{wanted.granules, 1, wanted.words, wanted.align_granules};
   auto granted =
-      grant_or_trim_locked({wanted.granules, 1, wanted.words, wanted.align_granules}, deadline);
+      wanted.may_trim ? grant_or_trim_locked(request, deadline) : grant_locked(request, deadline);
   if (!granted) return granted.error();
   return static_cast<std::uint32_t>(granted->first);
 }

@@ -36,7 +36,8 @@ bool is_named(const Arena& arena, std::span<const Arena* const> conflicts) noexc
 // As one that was made for a file compiled with NDEBUG.
 bool is_idle_without_checks(const Arena& arena) noexcept {
   const ArenaCore* const core = ArenaAccess::core(arena);
-  return !core->checks() && core->holder() == &arena && detail::open_scope(arena) == 0;
+  return !core->checks() && core->holder() == &arena && arena.used_bytes() == 0 &&
+         detail::open_scope(arena) == 0;
 }
 
 [[noreturn]] void report_conflicts(const ScratchArenas& all, Place place) {

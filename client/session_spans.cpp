@@ -27,6 +27,18 @@ std::uint32_t words_of(const region::SizeClass& size_class) noexcept {
   return std::max(units * region::kWordsPerUnit, kUsualWords);
 }
 
+// Refused, but a smaller request may be granted.
+bool is_for_room(const Error& error) noexcept {
+  switch (error.errc()) {
+    case Errc::kSessionQuota:
+    case Errc::kUidQuota:
+    case Errc::kCommitLimit:
+    case Errc::kMachineFull:
+    case Errc::kRegionFull: return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 // --- blocks of classes ---
@@ -51,8 +63,14 @@ void* SessionState::allocate(std::size_t size_bytes, std::size_t alignment) noex
            region::natural_alignment(region::kSizeClasses[bin]) < alignment) {
       ++bin;
     }
-    return bin < region::kClassCount ? allocate_from_bin(bin, deadline)
-                                     : allocate_large(size_bytes, alignment, deadline);
+    if (bin == region::kClassCount) return allocate_large(size_bytes, alignment, deadline);
+    auto block = allocate_from_bin(bin, deadline);
+    // A span for many such blocks is much longer than one for one.
+    if (!block && size_bytes > kGranuleBytes / 2 && is_for_room(block.error())) {
+      auto single = allocate_large(size_bytes, alignment, deadline);
+      if (single) return single;
+    }
+    return block;
   }();
   if (allocated) return *allocated;
   set_last_error(allocated.error());
@@ -131,16 +149,7 @@ Expected<p::Granted> SessionState::grant_locked(const p::GrantRequest& wanted,
 Expected<p::Granted> SessionState::grant_or_trim_locked(const p::GrantRequest& wanted,
                                                         CallDeadline& deadline) {
   auto granted = grant_locked(wanted, deadline);
-  if (granted) return granted;
-  switch (granted.error().errc()) {
-    case Errc::kSessionQuota:
-    case Errc::kUidQuota:
-    case Errc::kCommitLimit:
-    case Errc::kMachineFull:
-    case Errc::kRegionFull: break;
-    default: return granted;
-  }
-  if (trim_locked(deadline) == 0) return granted;
+  if (granted || !is_for_room(granted.error()) || trim_locked(deadline) == 0) return granted;
   return grant_locked(wanted, deadline);
 }
 

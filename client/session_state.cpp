@@ -102,6 +102,7 @@ void SessionState::become_forked() noexcept {
   // The windows are not mapped here: forget them without unmapping what may lie there now.
   (void)new region::RegionMapping(std::move(mapping_));
   (void)owed_pins_.release();
+  arena_notes_.forget();
   presence_.forget();
   parts_.channel->abandon();
   if (parts_.exit_watch) {

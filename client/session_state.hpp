@@ -110,11 +110,16 @@ class SessionState {
     std::uint32_t word_count = 0;
     std::uint64_t size_bytes = 0;
   };
-  /// A large block of `words` own words, a multiple of kWordsPerUnit, with `head` in those from 1 on and
+  /// A large block with `words` own words, a multiple of kWordsPerUnit, `head` in those from 1 on and
   /// untouched chunks behind. `handle` is empty.
-  [[nodiscard]] Expected<ChunkedBlock> make_chunked(std::uint64_t size_bytes, std::uint32_t words,
-                                                    std::span<const std::uint32_t> head,
-                                                    std::uint32_t chunk_count);
+  struct ChunkedWanted {
+    std::uint64_t size_bytes = 0;
+    std::uint32_t words = 0;
+    std::uint32_t chunk_count = 0;
+    bool is_help = false;  // nobody waits long for it, and nothing is given up for it
+  };
+  [[nodiscard]] Expected<ChunkedBlock> make_chunked(const ChunkedWanted& wanted,
+                                                    std::span<const std::uint32_t> head);
   /// As free(), if it is ours; it has `words` own words.
   void free_chunked(std::byte* block, std::uint32_t words) noexcept;
   /// The same, published.
@@ -195,6 +200,7 @@ class SessionState {
     std::uint32_t granules = 0;
     std::uint32_t align_granules = 1;
     std::uint32_t words = 0;  // at least
+    bool may_trim = true;
   };
   struct LargeTaken {
     std::uint32_t first = 0;

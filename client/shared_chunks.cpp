@@ -131,10 +131,6 @@ void SharedChunks::detach() noexcept {
   if (data_ == nullptr) return;
   close_chunk();
   data_ = nullptr;
-  if (SessionAccess::state(*session_).life_error() == Errc::kForked) {
-    // Not mapped here: forgotten without unmapping what may lie there now.
-    (void)new std::shared_ptr<std::byte>(std::move(read_only_));
-  }
   read_only_.reset();
   SessionAccess::state(*session_).end_pin(handle_);
   session_.reset();

@@ -157,6 +157,7 @@ bool ThreadHeap::collect_span(std::uint32_t bin, std::uint32_t first) {
     std::uint32_t word = cell.words[i].load_acquire();
     const std::uint32_t owner = OwnWord::owner(word);
     if (owner != OwnWord::kFree && owner != OwnWord::kFreed) continue;
+    if (word != OwnWord::make(owner, word)) continue;  // a flag: damaged, and never handed out
     if (stack.top == stack.limit) {
       cell.unlisted = 1;
       return false;

@@ -124,6 +124,7 @@ class ArenasAnswer final : public RegionAnswer {
       names_ = {};
       shared_done_ = false;
       next_granule_ = 0;
+      notes_ = 0;
     }
     if (!shared_done_) {
       const auto add = [&](const std::string& name, const core::RegionCore::NameRecord& record) {
@@ -136,8 +137,11 @@ class ArenasAnswer final : public RegionAnswer {
     }
     for (std::size_t spans = 0; spans < kSpansPerSlice; ++spans) {
       const core::Extent* const extent = region.extents().at_or_after(next_granule_);
-      if (extent == nullptr || extent->first() >= window_granules(region)) {
-        list_.end(out);
+      const bool at_end = extent == nullptr || extent->first() >= window_granules(region);
+      if (at_end || notes_ >= kMaxNotes) {
+        json::object rest;
+        rest["more"] = !at_end;
+        list_.end(out, rest);
         return true;
       }
       next_granule_ = extent->end();
@@ -152,18 +156,23 @@ class ArenasAnswer final : public RegionAnswer {
     if (records == nullptr) return false;
     for (std::uint32_t i = 0; i < region::ArenaNoteWords::kRecords; ++i) {
       const auto note = region::read_note(records + i * region::ArenaNoteWords::kStride);
-      if (note) list_.add(out, note_json(*note, extent.info));
+      if (!note) continue;
+      list_.add(out, note_json(*note, extent.info));
+      ++notes_;
     }
     return true;
   }
 
   // To look at one costs a few cache lines.
   static constexpr std::size_t kSpansPerSlice = kControlSliceWords / 64;
+  // Of a region in one answer: members write them, as many as they have memory.
+  static constexpr std::size_t kMaxNotes = 4096;
 
   ItemList list_;
   NameWalk names_;
   bool shared_done_ = false;
   std::uint32_t next_granule_ = 0;
+  std::size_t notes_ = 0;
 };
 
 }  // namespace

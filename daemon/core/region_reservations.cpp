@@ -70,7 +70,7 @@ Expected<protocol::Reserved> RegionCore::reserve(std::uint32_t session,
   } else {
     granules = std::min(granules, view_.granules());
     allowed = check_reservation(session, record, granules);
-    const bool is_whole = allowed.has_value();
+    const bool is_whole = allowed && granules == request.granules;
     while (!allowed && granules > request.minimum) {
       granules = std::max(granules / 2, request.minimum);
       allowed = check_reservation(session, record, granules);

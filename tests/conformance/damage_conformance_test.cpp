@@ -76,19 +76,25 @@ TEST_P(Damage, ABlockWhoseWordWasOverwrittenIsNeverHandedOut) {
 }
 
 TEST_P(Damage, AWholeStackOfDamagedBlocksIsPassedOver) {
-  std::vector<void*> blocks = allocate_span(64);
-  std::vector<std::uint32_t> before;
-  for (void* const block : blocks) ASSERT_EQ(session().free(block), Errc::kOk);
-  for (void* const block : blocks) {
-    before.push_back(word_of(block).load_relaxed());
-    word_of(block).store_relaxed(OwnWord::make(kStranger, 1));
-  }
-  void* const other = session().allocate(64);
-  ASSERT_NE(other, nullptr);
-  EXPECT_EQ(std::count(blocks.begin(), blocks.end(), other), 0);
-  EXPECT_EQ(session().free(other), Errc::kOk);
-  for (std::size_t i = 0; i < blocks.size(); ++i) {
-    word_of(blocks[i]).store_relaxed(before[i]);
+  std::size_t size = 64;
+  for (const std::uint32_t planted :
+       {OwnWord::make(kStranger, 1), OwnWord::make(OwnWord::kFree, 1) | OwnWord::kExposed,
+        OwnWord::make(OwnWord::kFreed, 1) | OwnWord::kOffered}) {
+    std::vector<void*> blocks = allocate_span(size);
+    std::vector<std::uint32_t> before;
+    for (void* const block : blocks) ASSERT_EQ(session().free(block), Errc::kOk);
+    for (void* const block : blocks) {
+      before.push_back(word_of(block).load_relaxed());
+      word_of(block).store_relaxed(planted);
+    }
+    void* const other = session().allocate(size);
+    ASSERT_NE(other, nullptr);
+    EXPECT_EQ(std::count(blocks.begin(), blocks.end(), other), 0);
+    EXPECT_EQ(session().free(other), Errc::kOk);
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      word_of(blocks[i]).store_relaxed(before[i]);
+    }
+    size += 64;  // a class that nothing was freed to
   }
 }
 

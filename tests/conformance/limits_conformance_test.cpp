@@ -99,7 +99,7 @@ TEST_P(Limits, SpansAreAskedForOneByOneBeforeAnErrorIsGiven) {
 }
 
 TEST_P(Limits, WhatASessionKeepsInReserveGoesBackBeforeItIsRefused) {
-  open({.session_quota_bytes = 8 * kMiB});
+  open({.commit_limit_bytes = 8 * kMiB});
   std::vector<void*> blocks;
   while (void* const block = session().allocate(64)) blocks.push_back(block);
   EXPECT_EQ(Session::last_error().errc(), Errc::kSessionQuota);
@@ -111,6 +111,14 @@ TEST_P(Limits, WhatASessionKeepsInReserveGoesBackBeforeItIsRefused) {
       EXPECT_EQ(session().free(block), Errc::kOk);
     }
   }
+}
+
+TEST_P(Limits, ABlockComesAloneWhereASpanOfManyDoesNotFit) {
+  open({.commit_limit_bytes = kMiB / 2});
+  void* const block = session().allocate(40'000);
+  ASSERT_NE(block, nullptr) << Session::last_error().message();
+  EXPECT_EQ(session().usable_size(block), 64U * 1024);
+  EXPECT_EQ(session().free(block), Errc::kOk);
 }
 
 TEST_P(Limits, AUsersSessionsShareTheUsersQuota) {

@@ -74,13 +74,15 @@ TEST_F(ArenaList, HasEachKindOfAProcess) {
   Arena chained_virtual = Arena::reserve_chained(2 * kMiB, named("lines", session()));
   ASSERT_NE(chained.push(100 * kKiB), nullptr);
   ASSERT_NE(virtual_one.push(kMiB + 5), nullptr);
+  EXPECT_THAT(list(), Not(HasSubstr("lines"))) << "it has no memory";
+  ASSERT_NE(chained_virtual.push(16), nullptr);
   const std::string text = list();
   const std::string id = std::to_string(session().id().session);
   EXPECT_THAT(text, ContainsRegex("buffer +fixed +0 B .* +1 +" + id +
                                   " +[0-9]+ +- .*arena_list_process_test.cpp:[0-9]+"));
   EXPECT_THAT(text, ContainsRegex("chain +chained +100.0 KiB"));
   EXPECT_THAT(text, ContainsRegex("line +virtual +1.0 MiB +[0-9.]+ MiB +4.0 MiB"));
-  EXPECT_THAT(text, ContainsRegex("lines +chained virtual +0 B +0 B +2.0 MiB"));
+  EXPECT_THAT(text, ContainsRegex("lines +chained virtual +16 B +64.0 KiB +2.0 MiB"));
   for (const Arena* const arena : {&fixed, &chained, &virtual_one, &chained_virtual}) {
     const json::object one = of(std::string(arena->name()));
     EXPECT_EQ(number(one, "used_bytes"), arena->used_bytes());

@@ -143,7 +143,7 @@ std::uint64_t CoreOracle::reservable(std::uint32_t session, const protocol::Rese
     limit(of_all, limits_.reserve_limit_bytes);
     if (!has_free_run(granules, 1)) obstacles.insert(Errc::kRegionFull);
     if (obstacles.empty()) {
-      return granules == most ? most : std::max(granules / 2, request.minimum);
+      return granules == request.granules ? granules : std::max(granules / 2, request.minimum);
     }
     if (granules == request.minimum) return 0;
   }

@@ -48,6 +48,11 @@ void print_arenas(const json::object& answer) {
     }
   }
   std::cout << table.text();
+  for (const json::object* const region : list_of(answer, "regions")) {
+    if (flag_of(*region, "more")) {
+      std::cout << "more arenas of single processes in " << text_of(*region, "region") << '\n';
+    }
+  }
 }
 
 }  // namespace

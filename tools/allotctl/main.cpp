@@ -94,7 +94,7 @@ void describe(CLI::App& app, CommandLine& line) {
       ->capture_default_str()
       ->type_name("N");
   add_command(app, line, "names", "Which blocks are published", ctl::run_names);
-  add_command(app, line, "arenas", "Which arenas and arrays are shared", ctl::run_arenas);
+  add_command(app, line, "arenas", "Which arenas and arrays lie in the regions", ctl::run_arenas);
   add_command(app, line, "check", "Whether each region adds up", ctl::run_check);
   CLI::App* const unpublish =
       add_command(app, line, "unpublish", "Take a name away (administrators)", ctl::run_unpublish);

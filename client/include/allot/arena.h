@@ -93,7 +93,8 @@ ALLOT_C_API size_t allot_arena_committed(const allot_arena* arena) ALLOT_C_NOEXC
 ALLOT_C_API size_t allot_arena_reserved(const allot_arena* arena) ALLOT_C_NOEXCEPT;
 ALLOT_C_API allot_arena_temp allot_arena_temp_begin(allot_arena* arena, const char* file,
                                                     int line) ALLOT_C_NOEXCEPT;
-/* One that has ended already ends nothing, and is reported where the arena has checks. */
+/* One that has ended already ends nothing, and is reported where the arena has checks. The arena must
+ * still be there. */
 ALLOT_C_API void allot_arena_temp_end(allot_arena_temp temp) ALLOT_C_NOEXCEPT;
 ALLOT_C_API allot_arena_temp allot_arena_get_scratch(allot_arena* const* conflicts, size_t count,
                                                      int checks, const char* file,

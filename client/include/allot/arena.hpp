@@ -28,9 +28,11 @@
 namespace allot {
 
 namespace detail {
-/// Names the youngest open scope or scratch of `arena`, 0 if there is none: a number that is larger
-/// for a younger one.
+/// The youngest open scope or scratch of `arena`: one more than the offset where it began; 0 if there
+/// is none.
 [[nodiscard]] ALLOT_EXPORT std::uint64_t open_scope(const Arena& arena) noexcept;
+/// The same; any that opens later has a larger one. For that it may push a byte.
+[[nodiscard]] ALLOT_EXPORT std::uint64_t settle_in_scope(Arena& arena) noexcept;
 
 class ArenaCore;
 struct ArenaAccess;

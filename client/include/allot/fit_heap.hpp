@@ -10,7 +10,8 @@
 // one with free neighbours on both sides. Free ones stand in a red-black tree by size and address; the
 // smallest that serves is taken, among equals the lowest, which keeps the high end whole. All of that
 // lies in pages of its own between guard pages, none of it among the payload (ADR 7): whatever is
-// written there, the heap stays sound. It takes up to 100 bytes a block.
+// written there, the heap stays sound. It takes up to 100 bytes a block, some 40 KiB at first, and reserves
+// up to 16 GiB of address space for them.
 //
 // F1. live_bytes + free_bytes == managed_bytes.
 // F2. No two free neighbours touch.
@@ -50,7 +51,8 @@ class ALLOT_EXPORT FitHeap {
   [[nodiscard]] static FitHeap over(std::span<std::byte> buffer) noexcept;
   /// Over pushes of `arena`, which must outlive it: as of a child, it refuses to be popped below them,
   /// to be cleared and to be released until the heap is released (Errc::kScopeOpen). Takes nothing
-  /// yet. kClosed, kMachineFull, kAddressSpace, kBadArgument (grow_bytes of 0 or beyond 2^40).
+  /// yet. kClosed, kMachineFull, kAddressSpace, kBadArgument (grow_bytes below 16, or one of the two
+  /// beyond 2^40).
   [[nodiscard]] static FitHeap over(Arena& arena, const FitHeapOptions& options = {}) noexcept;
 
   FitHeap() noexcept = default;
@@ -76,9 +78,10 @@ class ALLOT_EXPORT FitHeap {
 
   /// `size_bytes`, rounded up to units, at `alignment` (a power of two; below 16 is 16). Contents
   /// unspecified. Size 0 gives an address of its own. nullptr: kSizeTooLarge, kBadAlignment,
-  /// kArenaFull, kMachineFull, or what the arena's source says. O(log n); no syscall unless the heap
+  /// kArenaFull, kMachineFull, kScopeOpen (a younger scope of the arena is open, whose end would take
+  /// what the heap grows by), or what the arena's source says. O(log n); no syscall unless the heap
   /// or its bookkeeping grows. An alignment above 16 looks at 64 extents for the best, then takes one
-  /// that is long enough for any.
+  /// that is long enough for any, if there is one; else it goes on, O(n).
   [[nodiscard]] void* allocate(std::size_t size_bytes, std::size_t alignment = kUnitBytes) noexcept;
 
   /// Makes `block` `size_bytes` long; contents stay up to the smaller size. In place if it shrinks (the

@@ -27,6 +27,7 @@ struct ArenaScope {
 // of nothing.
 struct ScopeRecord;
 [[nodiscard]] ALLOT_EXPORT ScopeRecord* begin_scope_slow(Arena& arena, Place place) noexcept;
+[[nodiscard]] ALLOT_EXPORT bool has_begun(const ScopeRecord* record) noexcept;
 ALLOT_EXPORT void end_scope_slow(Arena& arena, ScopeRecord* record, bool keep) noexcept;
 ALLOT_EXPORT void end_scope_slow(Arena& arena, std::uintptr_t cursor, std::uintptr_t floor,
                                  std::uintptr_t align_mask, std::uint64_t barrier,
@@ -64,7 +65,8 @@ struct ScopeAccess {
 class Temp {
  public:
   /// Opens a scope on `arena`, which must outlive it and not be moved. Where the arena has checks, a
-  /// hook or a mutex it needs a little memory; without that it does not begin, and ends nothing.
+  /// hook or a mutex it may not begin, and then ends nothing: without a little memory (kMachineFull),
+  /// or while another thread has a scope open in a `locked` arena (kScopeOpen).
   [[nodiscard, gnu::always_inline]] explicit Temp(Arena& arena,
                                                   Place place = Place::here()) noexcept
       : arena_(&arena), scope_(detail::ScopeAccess::look(detail::ScopeAccess::bump(arena))) {
@@ -79,6 +81,10 @@ class Temp {
   Temp& operator=(const Temp&) = delete;
   [[gnu::always_inline]] ~Temp() { end(); }
 
+  /// False if it did not begin; Arena::last_error() says why.
+  explicit operator bool() const noexcept {
+    return record_ == nullptr || detail::has_begun(record_);
+  }
   [[nodiscard]] Arena& arena() const noexcept { return *arena_; }
 
   /// Ends the scope now, as its destructor does.

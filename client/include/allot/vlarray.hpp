@@ -48,7 +48,7 @@ class VlArray {
       : arena_(&arena),
         segmented_(arena.kind() == ArenaKind::kChained ||
                    arena.kind() == ArenaKind::kChainedVirtual),
-        scope_(detail::open_scope(arena)) {}
+        scope_(detail::settle_in_scope(arena)) {}
   /// The elements stay where they are; iterators, which know the array, do not stay valid. The other
   /// is empty then and has no arena.
   VlArray(VlArray&& other) noexcept : arena_(&own_) { take(other); }
@@ -226,7 +226,7 @@ class VlArray {
   void take(VlArray& other) noexcept {
     arena_ = other.arena_ == &other.own_ ? &own_ : other.arena_;
     own_ = std::move(other.own_);
-    std::copy_n(other.segments_, other.segments_made_, segments_);
+    std::copy_n(other.segments_, std::max<std::size_t>(other.segments_made_, 1), segments_);
     end_ = std::exchange(other.end_, nullptr);
     limit_ = std::exchange(other.limit_, nullptr);
     begin_ = std::exchange(other.begin_, nullptr);

@@ -1,6 +1,7 @@
 // A FitHeap over every kind of arena on every source, and what the arena refuses meanwhile.
 
 #include <allot/fit_heap.hpp>
+#include <allot/temp.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -101,6 +102,37 @@ TEST_P(FitHeapOnAnArena, IsAChildOfItsArena) {
   EXPECT_EQ(arena().clear(), Errc::kScopeOpen);
   heap.release();
   EXPECT_EQ(arena().pop_to(before), Errc::kOk);
+}
+
+TEST_P(FitHeapOnAnArena, DoesNotGrowInAYoungerScope) {
+  FitHeap heap = FitHeap::over(arena(), small_steps());
+  void* const block = heap.allocate(100);
+  ASSERT_NE(block, nullptr);
+  const std::size_t used = arena().used_bytes();
+  {
+    const Temp temp(arena());
+    ASSERT_NE(arena().push(100), nullptr);
+    EXPECT_EQ(heap.allocate(10'000), nullptr);
+    EXPECT_EQ(FitHeap::last_error(), Errc::kScopeOpen);
+    EXPECT_NE(heap.allocate(100), nullptr) << "there is room";
+  }
+  EXPECT_EQ(arena().used_bytes(), used);
+  EXPECT_NE(heap.allocate(10'000), nullptr);
+  EXPECT_TRUE(heap.check());
+}
+
+TEST_P(FitHeapOnAnArena, TakesNothingToSeeThatABlockMustMove) {
+  FitHeap heap = FitHeap::over(arena(), small_steps());
+  void* const hole = heap.allocate(24'000);
+  void* const block = heap.allocate(12'000);
+  ASSERT_NE(arena().push(16), nullptr);  // in the way
+  ASSERT_EQ(heap.free(hole), Errc::kOk);
+  const std::size_t managed = heap.managed_bytes();
+  const std::size_t committed = arena().committed();
+  EXPECT_EQ(heap.reallocate(block, 20'000), hole);
+  EXPECT_EQ(heap.managed_bytes(), managed);
+  EXPECT_EQ(arena().committed(), committed);
+  EXPECT_TRUE(heap.check());
 }
 
 TEST_P(FitHeapOnAnArena, KeepsContentsOverRandomOperations) {

@@ -92,6 +92,25 @@ TEST_F(FitHeapOnABuffer, TakesALongerExtentWhereManyMissTheAlignment) {
   EXPECT_GT(block, base() + 99 * 64);
 }
 
+TEST_F(FitHeapOnABuffer, FindsTheOneThatFitsAmongManyThatDoNot) {
+  // One hole at a multiple of 64 and too short for any other place, above more than are looked at.
+  std::vector<void*> holes;
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_NE(get(16, 64), nullptr);
+    holes.push_back(get(48));
+  }
+  std::byte* const aligned = get(48, 64);
+  ASSERT_NE(aligned, nullptr);
+  ASSERT_NE(get(16), nullptr);
+  while (get(1000) != nullptr) {
+  }
+  while (get(16) != nullptr) {
+  }
+  for (void* const hole : holes) ASSERT_EQ(heap().free(hole), Errc::kOk);
+  ASSERT_EQ(heap().free(aligned), Errc::kOk);
+  EXPECT_EQ(get(48, 64), aligned);
+}
+
 TEST_F(FitHeapOnABuffer, IsFullToTheLastUnit) {
   std::byte* const all = get(kBytes);
   EXPECT_EQ(all, base());

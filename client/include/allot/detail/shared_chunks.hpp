@@ -25,7 +25,7 @@
 namespace allot {
 
 /// What an attached user may do. A read-only one gets a mapping of its own without write permission,
-/// so that a stray store faults; the process as such is a member of the region and could still write.
+/// so that a stray store faults, until it leaves, also beyond Session::close(); the process as such is a member of the region and could still write.
 enum class ShareAccess : std::uint8_t { kReadOnly, kReadWrite };
 
 namespace detail {

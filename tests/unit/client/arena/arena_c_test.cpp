@@ -33,6 +33,8 @@ TEST(ArenaFromC, AScopeThatEndsTwiceEndsNothingMore) {
     ASSERT_NE(allot_arena_push(arena, 8), nullptr);
     const allot_arena_temp inner = allot_arena_temp_begin(arena, __FILE__, __LINE__);
     allot_arena_temp_end(inner);
+    // Where the first one's memory may be.
+    const allot_arena_temp other = allot_arena_temp_begin(arena, __FILE__, __LINE__);
     const auto again = [&] { allot_arena_temp_end(inner); };
     if (checks != 0) {
       testing::GTEST_FLAG(death_test_style) = "threadsafe";
@@ -41,6 +43,9 @@ TEST(ArenaFromC, AScopeThatEndsTwiceEndsNothingMore) {
       again();
       EXPECT_EQ(allot_arena_used_bytes(arena), 8U);
     }
+    ASSERT_NE(allot_arena_push(arena, 8), nullptr);
+    allot_arena_temp_end(other);
+    EXPECT_EQ(allot_arena_used_bytes(arena), 8U);
     allot_arena_temp_end(outer);
     EXPECT_EQ(allot_arena_release(arena), 0);
   }

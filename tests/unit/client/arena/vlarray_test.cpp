@@ -260,5 +260,30 @@ TEST_P(VlArrayKinds, CountsTheSegmentsThatHoldElements) {
   EXPECT_EQ(elements, array.size());
 }
 
+TEST_P(VlArrayKinds, KnowsAYoungerScopeThatBeganWhereItsOwnDid) {
+  Arena arena = make();
+  const Temp outer(arena);
+  VlArray<int> array(arena);
+  {
+    const Temp inner(arena);
+    EXPECT_EQ(array.push_back(1), nullptr);
+    EXPECT_EQ(Arena::last_error(), Errc::kScopeOpen);
+  }
+  EXPECT_NE(array.push_back(1), nullptr);
+}
+
+TEST_P(VlArrayKinds, TakesOverOneThatNeverGrew) {
+  Arena first = make();
+  Arena second = make();
+  VlArray<int> array(first);
+  VlArray<int> empty(second);
+  ASSERT_NE(array.push_back(1), nullptr);
+  array = std::move(empty);
+  array.clear();
+  const int* const element = array.push_back(2);
+  ASSERT_NE(element, nullptr);
+  EXPECT_TRUE(second.contains(element));
+}
+
 }  // namespace
 }  // namespace allot

@@ -117,7 +117,7 @@ TEST_F(Reservations, NeverOverlap) {
 }
 
 TEST_F(Reservations, AreHalvedUntilTheyFitAndOnceMore) {
-  EXPECT_EQ(region->reserve(one, {200, 1})->granules, 64U) << "no more than there is";
+  EXPECT_EQ(region->reserve(one, {200, 1})->granules, 32U) << "not all that there is";
   ASSERT_TRUE(region->unreserve(one, 0));
   (void)region.granted(two, 8);
   EXPECT_EQ(region->reserve(one, {64, 1})->granules, 16U) << "32 fit; some are left to others";
@@ -234,7 +234,7 @@ TEST_F(Reservations, OfNoSizeAreRefused) {
   EXPECT_TRUE(refused(region->reserve(one, {1, 0}), Errc::kSizeZero));
   EXPECT_TRUE(refused(region->reserve(one, {1, 2}), Errc::kBadArgument));
   EXPECT_TRUE(refused(region->reserve(one, {~std::uint64_t{0}, 65}), Errc::kSizeTooLarge));
-  EXPECT_EQ(region->reserve(one, {~std::uint64_t{0}, 1})->granules, 64U);
+  EXPECT_EQ(region->reserve(one, {~std::uint64_t{0}, 1})->granules, 32U);
 }
 
 TEST_F(Reservations, ThatEndedAreStale) {
