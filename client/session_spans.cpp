@@ -66,7 +66,8 @@ void* SessionState::allocate(std::size_t size_bytes, std::size_t alignment) noex
     if (bin == region::kClassCount) return allocate_large(size_bytes, alignment, deadline);
     auto block = allocate_from_bin(bin, deadline);
     // A span for many such blocks is much longer than one for one.
-    if (!block && size_bytes > kGranuleBytes / 2 && is_for_room(block.error())) {
+    if (!block && size_bytes > kGranuleBytes / 2 &&
+        (is_for_room(block.error()) || block.error() == Errc::kSizeTooLarge)) {
       auto single = allocate_large(size_bytes, alignment, deadline);
       if (single) return single;
     }
