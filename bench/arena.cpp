@@ -1,7 +1,7 @@
 // arena: push, push and write, growth, scopes and VlArray, in one process with nothing else to do.
 //
-// Contenders run as in `pair`: processes of their own, a new one each round, taking turns. Only growth
-// in a region needs a daemon. One line a claim: the floor and each peer have their own.
+// Contenders run as in `pair`: processes of their own, a new one each round, taking turns. Only
+// growth in a region needs a daemon. One line a claim: the floor and each peer have their own.
 
 #include <unistd.h>
 

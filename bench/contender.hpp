@@ -32,8 +32,8 @@ class Contender {
   Contender(ContenderSpec spec, std::string daemon_environment);
 
   [[nodiscard]] const std::string& name() const noexcept { return spec_.name; }
-  /// Finds out how many pairs of blocks of `size_bytes` take `round`. Throws if the allocator is not
-  /// the one asked for.
+  /// Finds out how many pairs of blocks of `size_bytes` take `round`. Throws if the allocator is
+  /// not the one asked for.
   void prepare(std::size_t size_bytes, std::chrono::milliseconds round);
   /// A new process, warmed up.
   void launch();

@@ -1,7 +1,9 @@
-// fit: a FitHeap over a private buffer with 10,000 live blocks of mixed sizes, beside Boost.Interprocess's
-// rbtree_best_fit over such a buffer, which keeps its tags among the payload, and glibc's malloc.
+// fit: a FitHeap over a private buffer with 10,000 live blocks of mixed sizes, beside
+// Boost.Interprocess's rbtree_best_fit over such a buffer, which keeps its tags among the payload,
+// and glibc's malloc.
 //
-// Contenders run as in `pair`: processes of their own, a new one each round, taking turns. No daemon.
+// Contenders run as in `pair`: processes of their own, a new one each round, taking turns. No
+// daemon.
 
 #include <string>
 #include <vector>

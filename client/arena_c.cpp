@@ -46,8 +46,8 @@ struct CScratch {
 thread_local CScratch* open_scratches = nullptr;
 thread_local std::uintptr_t last_scratch_serial = 0;
 
-// Puts `opened` in front of the list that begins at `first`. What C holds of it is a number: an address
-// would be used again.
+// Puts `opened` in front of the list that begins at `first`. What C holds of it is a number: an
+// address would be used again.
 template <class T>
 void* put_open(T*& first, std::uintptr_t& last_serial, T* opened) {
   opened->older = std::exchange(first, opened);

@@ -1,11 +1,11 @@
 // ArenaCore: what lies behind an arena's handle: its blocks, source, options and open things.
 //
 // Made by Arena's named constructors and used by its cold paths; the hot ones know only ArenaBump.
-// Split over: arena_core.cpp (life, entry), arena_scopes.cpp (scopes, leases), arena_growth.cpp (push
-// that does not fit), arena_unwind.cpp (pop, clear, shrink). One handle at a time holds the arena: the
-// one it was made with, or that of the youngest scratch opened on it (`holder_`); its registers are
-// the handle's own, or `shared_` if the arena is instrumented (checks, hook, mutex): then every handle
-// is parked.
+// Split over: arena_core.cpp (life, entry), arena_scopes.cpp (scopes, leases), arena_growth.cpp
+// (push that does not fit), arena_unwind.cpp (pop, clear, shrink). One handle at a time holds the
+// arena: the one it was made with, or that of the youngest scratch opened on it (`holder_`); its
+// registers are the handle's own, or `shared_` if the arena is instrumented (checks, hook, mutex):
+// then every handle is parked.
 //
 // Positions are one line of offsets, 0 .. used. Blocks lie on it in order. A push too large for a
 // block has a block of its own, a *lone* one, which lies on the line where it was pushed: the

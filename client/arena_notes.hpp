@@ -1,10 +1,10 @@
 // ArenaNotes: what this session's arenas say of themselves in the region, so that `allotctl arenas`
 // lists them.
 //
-// Used by the region's arenas on their cold paths; a note is written by its arena's thread alone. The
-// notes of a session lie in blocks of its own, 64 KiB each, of which there are as many as its arenas
-// need and none if it has no arena: a note is a help, so without memory for it there is none, and
-// nothing else fails. In a forked child and after close() nothing is written.
+// Used by the region's arenas on their cold paths; a note is written by its arena's thread alone.
+// The notes of a session lie in blocks of its own, 64 KiB each, of which there are as many as its
+// arenas need and none if it has no arena: a note is a help, so without memory for it there is
+// none, and nothing else fails. In a forked child and after close() nothing is written.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ class ArenaNotes {
   explicit ArenaNotes(SessionState& session) noexcept : session_(&session) {}
 
   using Record = Atomic<std::uint32_t>*;
-  /// nullptr if there is no room for it, or the daemon takes longer than an arena should wait for a note.
-  /// Any thread; a message if a block is needed. May throw std::bad_alloc.
+  /// nullptr if there is no room for it, or the daemon takes longer than an arena should wait for a
+  /// note. Any thread; a message if a block is needed. May throw std::bad_alloc.
   [[nodiscard]] Record begin(ArenaKind kind, std::string_view name, Place made_at);
   void update(Record record, const region::ArenaFigures& figures) noexcept;
   /// The block goes back with its last note.

@@ -1,12 +1,14 @@
-// FitCore: what lies behind a FitHeap: its extents, the tree of free ones, the index of live ones, and
-// where it gets memory.
+// FitCore: what lies behind a FitHeap: its extents, the tree of free ones, the index of live ones,
+// and where it gets memory.
 //
-// Made by FitHeap::over(). It lies in its own guarded pages, in front of the tables that it reserves
-// there. Split over: fit_core.cpp (life, allocate, reallocate, free), fit_growth.cpp (memory), and
-// fit_check.cpp (looking at everything). All that a call needs it has before it changes anything.
+// Made by FitHeap::over(). It lies in its own guarded pages, in front of the tables that it
+// reserves there. Split over: fit_core.cpp (life, allocate, reallocate, free), fit_growth.cpp
+// (memory), and fit_check.cpp (looking at everything). All that a call needs it has before it
+// changes anything.
 //
 // Invariants: F1 to F3 of fit_heap.hpp, and
-// F4. The list from lowest_ to highest_ has every extent once, and all of a piece of memory in order.
+// F4. The list from lowest_ to highest_ has every extent once, and all of a piece of memory in
+// order.
 //     Neighbours in it touch, unless memory that is not the heap's lies between them.
 #pragma once
 
@@ -79,7 +81,8 @@ class FitCore {
   FitExtent& make_free(FitExtent& extent) noexcept;
   void link_above(FitExtent& below, FitExtent& added) noexcept;
   void unlink(FitExtent& extent) noexcept;
-  /// Memory joins the list, at the end that it touches, else on top. The free extent that has it then.
+  /// Memory joins the list, at the end that it touches, else on top. The free extent that has it
+  /// then.
   FitExtent& add_memory(std::uintptr_t begin, std::size_t bytes) noexcept;
 
   /// A free extent in which `bytes` fit at `alignment`, with memory from the source.

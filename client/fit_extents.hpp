@@ -1,8 +1,9 @@
-// FitExtent: a run of a FitHeap's memory, live or free. FitExtents: the slab that they are cut from.
+// FitExtent: a run of a FitHeap's memory, live or free. FitExtents: the slab that they are cut
+// from.
 //
-// Private memory of the heap's process, out of band: an extent says where its bytes lie, and nothing
-// lies in them. One cache line each. An extent has a number, its place in the slab, which is how the
-// index by address names it. Growth never moves one.
+// Private memory of the heap's process, out of band: an extent says where its bytes lie, and
+// nothing lies in them. One cache line each. An extent has a number, its place in the slab, which
+// is how the index by address names it. Growth never moves one.
 #pragma once
 
 #include <cstddef>

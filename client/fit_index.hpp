@@ -1,9 +1,10 @@
 // FitIndex: which live extent begins at an address: a hash table in pages of its own.
 //
-// Open addressing, linear probing, at most half full, so a look-up is one cache line and one extent. An
-// entry is the upper half of the hash and the extent's number plus 1; 0 is empty. Erasing moves later
-// entries of the run back, so there are no tombstones. A table of one word for each 16 bytes of payload
-// would need no probing, but is larger than the caches (ADR 7 has the figures).
+// Open addressing, linear probing, at most half full, so a look-up is one cache line and one
+// extent. An entry is the upper half of the hash and the extent's number plus 1; 0 is empty.
+// Erasing moves later entries of the run back, so there are no tombstones. A table of one word for
+// each 16 bytes of payload would need no probing, but is larger than the caches (ADR 7 has the
+// figures).
 // Source: Knuth, TAOCP 3, section 6.4, algorithms L and R.
 #pragma once
 

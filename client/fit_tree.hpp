@@ -1,11 +1,11 @@
 // FitTree: a FitHeap's free extents, by size and then by address.
 //
-// One red-black tree (Boost.Intrusive). In front of it, for each size below 64 KiB, the first extent of
-// that size, and a bitmap of the sizes that have one: a small request finds its best fit, and a new
-// extent mostly its place, without a descent.
+// One red-black tree (Boost.Intrusive). In front of it, for each size below 64 KiB, the first
+// extent of that size, and a bitmap of the sizes that have one: a small request finds its best fit,
+// and a new extent mostly its place, without a descent.
 //
-// T1. first_[bin] is the first extent in the tree's order whose bin it is; its bit is set iff there is
-//     one. The last bin holds all sizes from kLastBin units on.
+// T1. first_[bin] is the first extent in the tree's order whose bin it is; its bit is set iff there
+//     is one. The last bin holds all sizes from kLastBin units on.
 #pragma once
 
 #include <array>

@@ -56,7 +56,8 @@ void unlock_all() {
 }
 
 // The child has none of the mappings. Its copies of the sessions say so; their slots stay taken
-// until their last handles are gone, so that none of these ever meets a session from after the fork.
+// until their last handles are gone, so that none of these ever meets a session from after the
+// fork.
 void in_child() {
   Registry& all = registry();
   ++all.fork_count;

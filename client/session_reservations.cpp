@@ -1,8 +1,8 @@
 // Reservations: address space that is set aside for one arena, and grows span by span.
 //
-// All under the session's mutex but the touching of new memory. Each step of growth is a span of its
-// own, granted behind the last one and carved as one large block, so that a process that dies at any
-// line leaves what large blocks leave; the daemon ends the reservation with its session.
+// All under the session's mutex but the touching of new memory. Each step of growth is a span of
+// its own, granted behind the last one and carved as one large block, so that a process that dies
+// at any line leaves what large blocks leave; the daemon ends the reservation with its session.
 
 #include <algorithm>
 #include <cstring>

@@ -3,13 +3,14 @@
 // Shared by all Session handles of the process. The fast paths (FastHeap) do not come here. One
 // mutex guards spans, windows, pins and the channel; it may be held for as long as a request takes,
 // so that who wants it gives up at his own deadline. No loop here waits for a store of another
-// process. Split over seven files: session_state.cpp (life, heaps), session_spans.cpp,
-// large_blocks.cpp, session_reservations.cpp, chunked_blocks.cpp, ownership.cpp and session_names.cpp.
+// process. Split over seven files: session_state.cpp (life, heaps), session_*.cpp, *_blocks.cpp and
+// ownership.cpp.
 //
 // Invariants
-// S1. A span of this session is in exactly one place: a heap's list, spares_, large_ or the list of a
-//     reservation; and in none from before its return is sent on, unless the return was refused or never
-//     sent. A return whose answer did not come in time may still be done: such a span is never used again.
+// S1. A span of this session is in exactly one place: a heap's list, spares_, large_ or the list of
+//     a reservation; and in none from before its return is sent on, unless the return was refused
+//     or never sent. A return whose answer did not come in time may still be done: such a span is
+//     never used again.
 // S2. cells_[g] describes granule g if and only if the granule's span is in a heap's list.
 // S3. window_granules_ only grows, and is published after the mapping is open that far.
 #pragma once
@@ -110,8 +111,8 @@ class SessionState {
     std::uint32_t word_count = 0;
     std::uint64_t size_bytes = 0;
   };
-  /// A large block with `words` own words, a multiple of kWordsPerUnit, `head` in those from 1 on and
-  /// untouched chunks behind. `handle` is empty.
+  /// A large block with `words` own words, a multiple of kWordsPerUnit, `head` in those from 1 on
+  /// and untouched chunks behind. `handle` is empty.
   struct ChunkedWanted {
     std::uint64_t size_bytes = 0;
     std::uint32_t words = 0;

@@ -9,8 +9,9 @@
 
 namespace allot {
 
-/// Connects to the first of `candidates` that answers before `deadline` and checks that its server is the owner of
-/// the socket's file, root or this user. kNoDaemon names every place where it looked.
+/// Connects to the first of `candidates` that answers before `deadline` and checks that its server
+/// is the owner of the socket's file, root or this user. kNoDaemon names every place where it
+/// looked.
 [[nodiscard]] Expected<platform::Descriptor> connect_to_daemon(
     const std::vector<std::filesystem::path>& candidates, platform::Deadline deadline);
 

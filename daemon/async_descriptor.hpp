@@ -64,8 +64,8 @@ class AsyncDescriptor {
   }
 
  private:
-  // Asio (1.81) hands the state of a descriptor that was closed in this turn of the loop to the next
-  // one, with its queued event: the wait for a new process's exit then ends with an old one's.
+  // Asio (1.81) hands the state of a descriptor that was closed in this turn of the loop to the
+  // next one, with its queued event: the wait for a new process's exit then ends with an old one's.
   [[nodiscard]] bool is_readable() const {
     pollfd one{descriptor_.get(), POLLIN, 0};
     return ::poll(&one, 1, 0) != 0;

@@ -1,8 +1,8 @@
 // Config: what the administrator may set, from a TOML file; all of it has defaults.
 //
 // Used by main() at the start and by --check-config. A file is read whole: every mistake is
-// reported with file, line, key, value and what is allowed, and nothing of a file with a mistake is used.
-// Unknown keys are mistakes. Without any [[region]] there is one, named "default".
+// reported with file, line, key, value and what is allowed, and nothing of a file with a mistake is
+// used. Unknown keys are mistakes. Without any [[region]] there is one, named "default".
 #pragma once
 
 #include <filesystem>

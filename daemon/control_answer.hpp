@@ -1,7 +1,8 @@
 // RegionAnswer: an answer that goes over regions, one after the other, in slices.
 //
-// Base of what control_audits.hpp and control_lists.hpp make. Between two slices anything may happen
-// to a region; so what is listed is looked up anew in each slice, by key and not by position.
+// Base of what control_audits.hpp and control_lists.hpp make. Between two slices anything may
+// happen to a region; so what is listed is looked up anew in each slice, by key and not by
+// position.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,8 @@
 // ControlConnection: one peer of the control socket: reads a line, has it answered, writes that.
 //
 // Used by ControlServer. One request at a time: the next line is not looked at before the answer to
-// the last one is taken. Invariant: whatever the peer must do next, read or write, has a deadline; while
-// the daemon itself works on an answer no timer runs.
+// the last one is taken. Invariant: whatever the peer must do next, read or write, has a deadline;
+// while the daemon itself works on an answer no timer runs.
 #pragma once
 
 #include <cstddef>

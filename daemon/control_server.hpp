@@ -3,8 +3,8 @@
 // Used by Daemon. A request is one line and its answer is one line; what they say is
 // ControlRequest's business, whose slices run one a turn of the loop. This class only frames: a
 // line has a longest length, a deadline from its first byte to its last, and its answer a deadline
-// to be taken; a silent connection ends after a while; there are at most so many connections, half of
-// them for administrators only. An administrator is root, or whoever has the daemon's own uid.
+// to be taken; a silent connection ends after a while; there are at most so many connections, half
+// of them for administrators only. An administrator is root, or whoever has the daemon's own uid.
 //
 // One thread.
 #pragma once

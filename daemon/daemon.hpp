@@ -1,7 +1,7 @@
 // allotd as a whole: its directory, its sockets, its regions, its loop.
 //
-// Used by main(), which has read options and configuration. run_daemon() returns when a signal asked
-// the process to end, or at once with an error if it cannot start.
+// Used by main(), which has read options and configuration. run_daemon() returns when a signal
+// asked the process to end, or at once with an error if it cannot start.
 #pragma once
 
 #include <filesystem>

@@ -1,6 +1,7 @@
 // allotd: reads its options and configuration, then runs the daemon. See allotd(8).
 //
-// Exit status: 0 ended by a signal or nothing to do, 1 cannot start, 2 wrong usage or configuration.
+// Exit status: 0 ended by a signal or nothing to do, 1 cannot start, 2 wrong usage or
+// configuration.
 
 #include <unistd.h>
 

@@ -1,8 +1,8 @@
 // RegionHost: one region's files and the daemon's mapping of them.
 //
 // Used by the server. It does what RegionCore decides: commits ranges before a grant is visible,
-// opens the daemon's own windows, punches what is free, hands out descriptors. The directory goes to
-// clients through a descriptor that was opened read-only.
+// opens the daemon's own windows, punches what is free, hands out descriptors. The directory goes
+// to clients through a descriptor that was opened read-only.
 //
 // The RegionCore made here works on this object's mapping: destroy it first. One thread.
 #pragma once

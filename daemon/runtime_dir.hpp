@@ -1,9 +1,9 @@
 // RuntimeDir: the directory of the daemon's sockets, held by one daemon at a time.
 //
-// Used by run_daemon() at the start. The lock is flock() on DIR/allotd.lock: it goes with the process,
-// however that ends, so a dead daemon never keeps the next one out. The file stays; removing it
-// would let two daemons hold locks on two files of one name. What a dead daemon left is removed
-// under the lock only.
+// Used by run_daemon() at the start. The lock is flock() on DIR/allotd.lock: it goes with the
+// process, however that ends, so a dead daemon never keeps the next one out. The file stays;
+// removing it would let two daemons hold locks on two files of one name. What a dead daemon left is
+// removed under the lock only.
 #pragma once
 
 #include <filesystem>
@@ -16,8 +16,9 @@
 
 namespace allot::daemon {
 
-/// Where the daemon runs if nobody says: $RUNTIME_DIRECTORY (systemd), else $ALLOT_RUNTIME_DIR, else
-/// /run/allot for root, else $XDG_RUNTIME_DIR/allot. An error that says what to set if none is.
+/// Where the daemon runs if nobody says: $RUNTIME_DIRECTORY (systemd), else $ALLOT_RUNTIME_DIR,
+/// else /run/allot for root, else $XDG_RUNTIME_DIR/allot. An error that says what to set if none
+/// is.
 [[nodiscard]] Expected<std::filesystem::path> default_runtime_dir();
 
 class RuntimeDir {

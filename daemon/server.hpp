@@ -1,16 +1,16 @@
 // Server: the client side of the daemon: connections, sessions, grants, deaths.
 //
 // Used by run_daemon(); one object, one thread, one io_context. It carries bytes between sockets
-// and core::Service and does what the core's outcomes ask for: send, commit, drop, watch a session's
-// presence, recover. It decides nothing about memory itself.
+// and core::Service and does what the core's outcomes ask for: send, commit, drop, watch a
+// session's presence, recover. It decides nothing about memory itself.
 //
 //   socket -> ClientConnection -> received() -> Service::handle -> act_on() -> send | CommitQueue
 //   presence file, pidfd -> SessionWatch -> image_gone() -> Upkeep -> Service::recover_step -> send
 //
 // Invariants
 // 1. Each session in the core has one entry in watches_, from its Welcome until its image is gone.
-// 2. A connection that ends is forgotten by the service, its commits are finished, and its session's
-//    watch is told, in this order.
+// 2. A connection that ends is forgotten by the service, its commits are finished, and its
+//    session's watch is told, in this order.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 // ListeningSockets: the client socket and the control socket, from systemd or made here.
 //
 // Used by run_daemon() at the start. Under socket activation the two come by their names ("client",
-// "control"), are checked, and stay when the daemon stops; what does not come is made in the runtime
-// directory, for the owner only (for root's group too), and removed at the end.
+// "control"), are checked, and stay when the daemon stops; what does not come is made in the
+// runtime directory, for the owner only (for root's group too), and removed at the end.
 #pragma once
 
 #include <filesystem>

@@ -136,8 +136,8 @@ std::unique_ptr<Loop> make_boost_pmr() {
       pmr::null_memory_resource());
 }
 
-// First growth: each page of a new arena pushed and written once. Making and unmapping it counts, here
-// and for the peer.
+// First growth: each page of a new arena pushed and written once. Making and unmapping it counts,
+// here and for the peer.
 constexpr std::uint64_t kPagesPerArena = std::uint64_t{1} << 14;
 
 // One arena of the region for all processes that run this loop; whoever comes first makes it. It is

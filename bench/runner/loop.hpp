@@ -30,8 +30,8 @@ class Loop {
 
   /// `pairs` times: allocates `size_bytes`, writes a byte, frees.
   virtual void run(std::uint64_t pairs, std::size_t size_bytes) = 0;
-  /// The clock that rounds are measured by: processor time of this thread, unless others work for the
-  /// loop, or a part of it does not count.
+  /// The clock that rounds are measured by: processor time of this thread, unless others work for
+  /// the loop, or a part of it does not count.
   [[nodiscard]] virtual std::uint64_t time_ns() const { return thread_time_ns(); }
   /// The file that the allocator's code was loaded from.
   [[nodiscard]] virtual std::string served_by() const = 0;

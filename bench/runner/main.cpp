@@ -2,8 +2,8 @@
 //
 // With --loop pair it prints "ready FILE" (who serves the allocations), then answers each line
 // "run PAIRS SIZE" on its standard input with the processor time in ns; or, with --pairs, runs once
-// and exits. With --loop hold it allocates, prints "held SESSION INCARNATION" and waits to be killed.
-// Either ends with its standard input.
+// and exits. With --loop hold it allocates, prints "held SESSION INCARNATION" and waits to be
+// killed. Either ends with its standard input.
 
 #include <sched.h>
 #include <sys/syscall.h>

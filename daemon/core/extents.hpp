@@ -1,19 +1,20 @@
-// ExtentMap: which granules of a region are free, which are reserved, and which span has the others.
+// ExtentMap: which granules of a region are free, which are reserved, and which span has the
+// others.
 //
 // Used by the daemon's core only; private memory, nothing shared. Every granule of the region lies
 // in exactly one extent. Free extents are found by best fit (smallest that serves, lowest address
 // among equals) in a red-black tree by size; neighbours are found in a red-black tree by address
-// and coalesced on release, so no two free extents touch. A reserved extent is neither free nor a span:
-// spans are cut from its beginning, and come back to it. Both trees are Boost.Intrusive's.
+// and coalesced on release, so no two free extents touch. A reserved extent is neither free nor a
+// span: spans are cut from its beginning, and come back to it. Both trees are Boost.Intrusive's.
 //
 // Invariants
 // 1. Extents cover [0, granules) without gap or overlap.
 // 2. Two free extents are never neighbours.
 // 3. by_size_ holds exactly the free extents.
 //
-// Not thread-safe. allocate, cut and release are O(log n); an alignment above 1 may look at some more free
-// extents, and then takes one that is long enough for any alignment. Source of best fit with
-// coalescing: Knuth, TAOCP 1, section 2.5.
+// Not thread-safe. allocate, cut and release are O(log n); an alignment above 1 may look at some
+// more free extents, and then takes one that is long enough for any alignment. Source of best fit
+// with coalescing: Knuth, TAOCP 1, section 2.5.
 #pragma once
 
 #include <sys/types.h>
@@ -98,8 +99,8 @@ class ExtentMap {
   /// Makes one reserved extent of `granules` (at least 1) out of free ones; as allocate().
   [[nodiscard]] std::optional<std::uint32_t> reserve(std::uint32_t granules);
 
-  /// Takes `count` spans of `granules` each, side by side, from the beginning of the reserved extent
-  /// that begins at `first`. It must exist and be long enough.
+  /// Takes `count` spans of `granules` each, side by side, from the beginning of the reserved
+  /// extent that begins at `first`. It must exist and be long enough.
   void cut(std::uint32_t first, std::uint32_t granules, std::uint32_t count);
 
   /// Makes the span or reserved extent that begins at `first` free and joins it with free

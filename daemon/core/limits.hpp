@@ -35,8 +35,8 @@ struct Limits {
   std::uint64_t punch_delay_ms = 200;          // free memory goes back this long after its free
 };
 
-// What one message may ask for, so that no message keeps the others waiting. Far above what liballot
-// asks for.
+// What one message may ask for, so that no message keeps the others waiting. Far above what
+// liballot asks for.
 inline constexpr std::uint32_t kMaxSpansPerGrant = 256;
 inline constexpr std::uint32_t kMaxAlignGranules = 4096;  // 256 MiB
 inline constexpr std::size_t kMaxReservationsPerSession = 1024;

@@ -5,8 +5,8 @@
 // no I/O, no clock, no allocation in shared memory; it reads and writes the region through a
 // RegionView of the caller's mapping (which must be open to header().high_water_granules). What
 // needs the kernel comes out as a plan (commit these ranges, then finish) or as work to do in
-// slices. Times named unix_ns are shown to people; now_ns is of a clock that nobody sets, for delays.
-// Everything it reads from the ledger is input: bounds-checked, read once, loops bounded.
+// slices. Times named unix_ns are shown to people; now_ns is of a clock that nobody sets, for
+// delays. Everything it reads from the ledger is input: bounds-checked, read once, loops bounded.
 //
 // Invariants (numbers as in docs/design.md)
 // I4. After the recovery of session x no own word and no span names x; its id is reused only then.
@@ -54,8 +54,8 @@ struct FileRange {
 };
 
 /// A grant that is decided but not yet visible: commit `ranges`, open the mapping to
-/// `high_water_granules`, then finish_grant(); or abandon_grant() if that fails. One of the two must
-/// follow: the recovery of a session waits for its plans.
+/// `high_water_granules`, then finish_grant(); or abandon_grant() if that fails. One of the two
+/// must follow: the recovery of a session waits for its plans.
 struct GrantPlan {
   std::uint32_t session = 0;
   std::uint64_t incarnation = 0;
@@ -134,8 +134,8 @@ class RegionCore {
   [[nodiscard]] Expected<void> unpin(std::uint32_t session, Handle handle, std::uint64_t now_ns);
   [[nodiscard]] Expected<void> unpublish(std::uint32_t session, std::string_view name,
                                          Handle handle, bool administrator, std::uint64_t now_ns);
-  /// Makes every chunk of a published block of chunks untouched, if `session` is the only one that has it
-  /// pinned and of the user who published it.
+  /// Makes every chunk of a published block of chunks untouched, if `session` is the only one that
+  /// has it pinned and of the user who published it.
   [[nodiscard]] Expected<void> clear_chunks(std::uint32_t session, Handle handle);
 
   // Work in slices.
@@ -231,14 +231,15 @@ class RegionCore {
   void take_large_blocks(std::map<std::uint32_t, std::uint64_t>& noticed, std::uint64_t now_ns);
   bool holds_live_block(const Extent& extent) const noexcept;
   void take_large_block(const Extent& extent);
-  /// True if nobody owns the block: its session is dead or not there, or the service has no name for
-  /// own word `index` of the ledger (a member wrote it).
+  /// True if nobody owns the block: its session is dead or not there, or the service has no name
+  /// for own word `index` of the ledger (a member wrote it).
   [[nodiscard]] bool is_abandoned(std::uint32_t word, std::uint64_t index) const;
   [[nodiscard]] const NameRecord* find_record(Handle handle) const noexcept;
   [[nodiscard]] bool is_kept(const NameRecord& record) const noexcept;
   void end_chunks(std::uint64_t first);
   void free_kept_block(const NameRecord& record, std::uint64_t now_ns);
-  /// Ends the pins of `session`, as many as `budget_words` allow, which it lessens. True if none is left.
+  /// Ends the pins of `session`, as many as `budget_words` allow, which it lessens. True if none is
+  /// left.
   [[nodiscard]] bool drop_pins(std::uint32_t session, std::uint64_t& budget_words,
                                std::uint64_t now_ns);
   void hide(NameRecord& record, std::uint64_t now_ns);

@@ -260,7 +260,8 @@ void RegionCore::take_large_block(const Extent& extent) {
     return;
   }
   const std::uint32_t taken = OwnWord::make(OwnWord::kTaken, OwnWord::generation(word));
-  // R4 pairs with A4 in the session's collect_large_locked(): exactly one of the two moves the word.
+  // R4 pairs with A4 in the session's collect_large_locked(): exactly one of the two moves the
+  // word.
   if (own.compare_exchange_acq_rel(word, taken)) taken_[extent.first()] = 0;
 }
 

@@ -1,9 +1,9 @@
 // Reservations: address space that only one session is granted from.
 //
 // A reservation is a range of granules; of those, the ones that are not granted lie in reserved
-// extents of the map, the others in its session's spans (after that session's death also in orphans,
-// until the recovery ends). A span inside comes back to it. Nothing of it is committed, shared or
-// charged but its length.
+// extents of the map, the others in its session's spans (after that session's death also in
+// orphans, until the recovery ends). A span inside comes back to it. Nothing of it is committed,
+// shared or charged but its length.
 
 #include <algorithm>
 #include <cassert>

@@ -67,8 +67,9 @@ class Heap final : public Allocator {
 };
 
 // Everything is pushed until the interpreter ends, then gone as a whole. What is freed in between
-// stays, unless it was the last push: memory for a script is the sum of all that it ever allocates, not
-// the most that it has at once. So the arena has a limit; at it the script gets "not enough memory".
+// stays, unless it was the last push: memory for a script is the sum of all that it ever allocates,
+// not the most that it has at once. So the arena has a limit; at it the script gets "not enough
+// memory".
 class InArena final : public Allocator {
  public:
   explicit InArena(std::size_t limit_bytes)

@@ -42,8 +42,8 @@ class Allocator {
 [[nodiscard]] std::unique_ptr<Allocator> make_default(bool collects);
 /// The heap of the default region. An error if no daemon answers.
 [[nodiscard]] allot::Expected<std::unique_ptr<Allocator>> make_heap();
-/// An arena of at most `limit_bytes`: free() takes back the last block only, realloc() grows the last
-/// one in place, and the end of the interpreter is one clear().
+/// An arena of at most `limit_bytes`: free() takes back the last block only, realloc() grows the
+/// last one in place, and the end of the interpreter is one clear().
 [[nodiscard]] std::unique_ptr<Allocator> make_arena(std::size_t limit_bytes);
 
 }  // namespace lua

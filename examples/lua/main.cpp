@@ -1,5 +1,5 @@
-// Lua, as Debian ships it, on Allot's memory: the same scripts on Lua's default (realloc() and free()),
-// on the heap of a region and on an arena, with times and memory beside each other.
+// Lua, as Debian ships it, on Allot's memory: the same scripts on Lua's default (realloc() and
+// free()), on the heap of a region and on an arena, with times and memory beside each other.
 //
 // Lua takes all its memory through one function, lua_Alloc; nothing else of it is changed. Each
 // script must return the same value on every memory. An arena frees nothing, so no garbage is

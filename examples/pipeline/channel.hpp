@@ -1,4 +1,5 @@
-// Channels between the processes: one SOCK_SEQPACKET socket pair each, one message type a direction.
+// Channels between the processes: one SOCK_SEQPACKET socket pair each, one message type a
+// direction.
 //
 // A datagram is one message, or several of the type: plain structs. So a process killed at any
 // instruction has sent it whole or not at all. The end of a peer shows as kClosed, after everything

@@ -1,4 +1,5 @@
-// Child: a process that the orchestrator started. It never outlives the Child, nor the orchestrator.
+// Child: a process that the orchestrator started. It never outlives the Child, nor the
+// orchestrator.
 //
 // Everything the orchestrator holds is close-on-exec; a child inherits its standard descriptors and
 // those its Command names, under the same numbers.

@@ -1,5 +1,5 @@
-// The collector: adopts results, frees them and the blocks that came with them, appends the first of
-// each file to the array of results, prints a table.
+// The collector: adopts results, frees them and the blocks that came with them, appends the first
+// of each file to the array of results, prints a table.
 //
 // A result counts from the moment its block is adopted. If the worker died before that, the block
 // is recovered and its handle stale: the reader is told and does the file again. So may come two

@@ -1,8 +1,8 @@
 // FileSet: the files of a run, found once, named by their index from then on.
 //
-// Used by the orchestrator, which finds them, and by the roles, which load() the list from a file in
-// the runtime directory. Symbolic links are not followed; what is no regular file, cannot be read, or
-// would make more than the limit is left out and counted by reason.
+// Used by the orchestrator, which finds them, and by the roles, which load() the list from a file
+// in the runtime directory. Symbolic links are not followed; what is no regular file, cannot be
+// read, or would make more than the limit is left out and counted by reason.
 #pragma once
 
 #include <cstddef>

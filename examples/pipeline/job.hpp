@@ -1,8 +1,8 @@
 // JobRecord and ResultRecord: what lies in the region beside the files' bytes.
 //
 // A job block is a JobRecord and behind it one DataBlock for each block of the file's bytes; the
-// reader fills and offers it. A result block is a ResultRecord, filled and offered by a worker. Both
-// are read by processes that map the region elsewhere, hence handles and no pointers.
+// reader fills and offers it. A result block is a ResultRecord, filled and offered by a worker.
+// Both are read by processes that map the region elsewhere, hence handles and no pointers.
 #pragma once
 
 #include <cstddef>

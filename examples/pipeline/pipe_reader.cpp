@@ -1,4 +1,5 @@
-// The reader of the variant over pipes: reads files into its own buffers and writes them to workers.
+// The reader of the variant over pipes: reads files into its own buffers and writes them to
+// workers.
 //
 // One thread, as in the region's reader; a worker is served when its pipe has room.
 

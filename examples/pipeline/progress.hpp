@@ -1,4 +1,5 @@
-// Progress: how far a stage is, on standard error. A bar on a terminal, a line now and then otherwise.
+// Progress: how far a stage is, on standard error. A bar on a terminal, a line now and then
+// otherwise.
 #pragma once
 
 #include <chrono>
@@ -21,8 +22,8 @@ class Progress {
   /// A line of its own.
   void say(const std::string& text);
 
-  /// How much is done, 0 .. 1: the mean of files and bytes, so that neither many small files nor one
-  /// large one count for nothing.
+  /// How much is done, 0 .. 1: the mean of files and bytes, so that neither many small files nor
+  /// one large one count for nothing.
   [[nodiscard]] double fraction() const;
 
  private:

@@ -30,7 +30,8 @@ class ResultWriter {
 
 class ResultReader {
  public:
-  /// Of the run whose daemon has `runtime_dir`, and whose collector has said that there is a result.
+  /// Of the run whose daemon has `runtime_dir`, and whose collector has said that there is a
+  /// result.
   explicit ResultReader(const std::filesystem::path& runtime_dir);
   /// Those that came since the last call.
   [[nodiscard]] std::span<const FileDone> fresh() noexcept;

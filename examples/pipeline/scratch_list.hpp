@@ -1,6 +1,7 @@
 // ScratchList: a list for the time of a scope, in the calling thread's scratch.
 //
-// While it is open nothing may be added to an older one of the same thread: that one's scratch is locked.
+// While it is open nothing may be added to an older one of the same thread: that one's scratch is
+// locked.
 #pragma once
 
 #include <cstddef>

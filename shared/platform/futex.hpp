@@ -11,8 +11,9 @@ namespace allot::platform {
 
 enum class FutexWait : std::uint8_t { kChanged, kTimedOut };
 
-/// Sleeps while `*word == expected`, at most `timeout` (a negative one counts as none). Works across processes and across
-/// mappings at different addresses. May return kChanged without a change: check the word again.
+/// Sleeps while `*word == expected`, at most `timeout` (a negative one counts as none). Works
+/// across processes and across mappings at different addresses. May return kChanged without a
+/// change: check the word again.
 [[nodiscard]] FutexWait futex_wait(const std::uint32_t* word, std::uint32_t expected,
                                    std::chrono::nanoseconds timeout) noexcept;
 

@@ -1,4 +1,5 @@
-// Turns errno into an allot::Error that names the call that failed; tells the one that is no failure.
+// Turns errno into an allot::Error that names the call that failed; tells the one that is no
+// failure.
 #pragma once
 
 #include <cerrno>

@@ -106,8 +106,8 @@ struct ReturnSpan {
   static constexpr Kind kKind = Kind::kReturnSpan;
   std::uint64_t first = 0;
 };
-// Address space for the sender alone: `granules`, or half as many as often as it takes, but at least
-// `minimum`.
+// Address space for the sender alone: `granules`, or half as many as often as it takes, but at
+// least `minimum`.
 struct Reserve {
   static constexpr Kind kKind = Kind::kReserve;
   std::uint64_t granules = 0;

@@ -1,11 +1,12 @@
 // ArenaNote: what a process says of an arena of its own in the region, for people who ask.
 //
-// Written by the client whose arena it is, listed by the daemon; nobody acts on it. Notes lie behind the
-// own word of a block that a session keeps for them (carve word 3, form kNotes): value words, in
-// records of kStride words from word kFirst on. A block dies with its session, and its notes with it.
+// Written by the client whose arena it is, listed by the daemon; nobody acts on it. Notes lie
+// behind the own word of a block that a session keeps for them (carve word 3, form kNotes): value
+// words, in records of kStride words from word kFirst on. A block dies with its session, and its
+// notes with it.
 //
-// A record is a sequence lock: an odd sequence word means that the rest is being written. Kind 0: the
-// record is unused.
+// A record is a sequence lock: an odd sequence word means that the rest is being written. Kind 0:
+// the record is unused.
 #pragma once
 
 #include <cstdint>

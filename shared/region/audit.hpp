@@ -1,7 +1,8 @@
 // Audit: does a region add up? Invariant I7 of docs/design.md, in slices.
 //
-// Used by the daemon (for allotctl check, stats and sessions), by embedded mode and by tests. Three independent accounts must agree: what the descriptors and own words say, what
-// the daemon's core accounts for (AuditInput), and what the heaps' counters say:
+// Used by the daemon (for allotctl check, stats and sessions), by embedded mode and by tests. Three
+// independent accounts must agree: what the descriptors and own words say, what the daemon's core
+// accounts for (AuditInput), and what the heaps' counters say:
 //
 //   allocations - frees (heaps now attached) + retired_allocations - retired_frees
 //     - recovered_blocks - reclaimed_blocks == live blocks by own words

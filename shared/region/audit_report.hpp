@@ -6,7 +6,8 @@
 // Invariants
 // 1. live + cached + free + tail == granted, for each span, each session and the region: every
 //    byte of a granted span is counted once (check_equation).
-// 2. A violation names the granule of the span, the index of the own word in it, and the word found.
+// 2. A violation names the granule of the span, the index of the own word in it, and the word
+// found.
 #pragma once
 
 #include <cstddef>

@@ -52,8 +52,8 @@ struct ChunkWords {
 static_assert(ChunkWords::needed(detail::kMaxChunks) <= kMaxWordsPerSpan &&
               ChunkWords::needed(detail::kMaxChunks + 1) > kMaxWordsPerSpan);
 
-/// `words` are the own words of a block of chunks, `word_count` of them committed. Nothing if they make
-/// no sense: members can write them.
+/// `words` are the own words of a block of chunks, `word_count` of them committed. Nothing if they
+/// make no sense: members can write them.
 [[nodiscard]] std::optional<detail::ChunkShape> read_chunk_head(
     const detail::Atomic<std::uint32_t>* words, std::uint32_t word_count,
     std::uint64_t block_bytes) noexcept;

@@ -8,7 +8,8 @@ std::optional<SpanRef> RegionView::find_span(std::uint64_t granule,
                                              std::uint64_t limit_granules) const noexcept {
   const std::uint64_t limit = std::min(granules_, limit_granules);
   if (granule >= limit) return std::nullopt;
-  // A1 pairs with R1 in RegionCore::write_descriptors(): what a descriptor names was prepared before.
+  // A1 pairs with R1 in RegionCore::write_descriptors(): what a descriptor names was prepared
+  // before.
   auto found = SpanDescriptor::decode(descriptor(granule).load_acquire());
   std::uint64_t first = granule;
   if (found.state == SpanState::kInterior) {

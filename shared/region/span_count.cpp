@@ -68,7 +68,8 @@ std::uint32_t SpanCount::count_plain_blocks(std::uint32_t end) {
   std::uint64_t unused = 0;
   OwnerSums owned;
   for (; index < end; ++index) {
-    // A5 pairs with R5, R6 in FastHeap: a word newer than its carving shows that the carving changed.
+    // A5 pairs with R5, R6 in FastHeap: a word newer than its carving shows that the carving
+    // changed.
     const std::uint32_t word = view_.word(first_, index).load_acquire();
     const std::uint32_t owner = OwnWord::owner(word);
     if (owner == run_owner_) {
@@ -150,9 +151,10 @@ SpanCount::Verdict SpanCount::judge_block(std::uint32_t word) {
   return verdict;
 }
 
-// A word behind the last block. Where there is no carving yet, the span's session may be making one,
-// ahead of the carve word: free words of blocks, or the one word of a large block, its own. Where
-// the carving makes no sense, nothing is expected of the words. Chunk words are nobody's blocks.
+// A word behind the last block. Where there is no carving yet, the span's session may be making
+// one, ahead of the carve word: free words of blocks, or the one word of a large block, its own.
+// Where the carving makes no sense, nothing is expected of the words. Chunk words are nobody's
+// blocks.
 SpanCount::Verdict SpanCount::judge_beyond(std::uint32_t word) {
   if (word == 0) return Verdict::kFine;
   if (sums_.carving.chunked) return judge_chunk(word);

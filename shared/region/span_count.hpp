@@ -1,7 +1,7 @@
 // SpanCount: counts the blocks of one span by its own words, in slices.
 //
-// Used by SpanWalk, for the audit and for lists of spans. The carve word says where blocks lie, each
-// own word says whose a block is; what contradicts that goes to a SpanSink as a violation.
+// Used by SpanWalk, for the audit and for lists of spans. The carve word says where blocks lie,
+// each own word says whose a block is; what contradicts that goes to a SpanSink as a violation.
 //
 // Invariants
 // 1. Carve word and own words are input: read once into a local, checked, then used; no own word

@@ -89,8 +89,8 @@ void SpanWalk::read_head(std::uint64_t& budget_words) {
 }
 
 // Not a head, or one that makes no sense. Where spans were granted across the cursor or across the
-// limit since the walk began, that is motion: interiors whose head covers them, and heads that reach
-// beyond the limit of then but not of now.
+// limit since the walk began, that is motion: interiors whose head covers them, and heads that
+// reach beyond the limit of then but not of now.
 void SpanWalk::report_descriptor(std::uint64_t bits) {
   const SpanDescriptor found = SpanDescriptor::decode(bits);
   const bool interior = found.state == SpanState::kInterior && found.session == 0 &&

@@ -1,8 +1,8 @@
 // Value words: numbers and text in own words that are nobody's.
 //
 // Used by the client, which writes what a block is and where it was made, and by the daemon, which
-// lists it. Such a word has the form of a *free* own word; its generation bits hold a number below 2^18, or
-// two bytes of text. So recovery passes over it.
+// lists it. Such a word has the form of a *free* own word; its generation bits hold a number below
+// 2^18, or two bytes of text. So recovery passes over it.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ constexpr std::uint32_t word_value(std::uint32_t word) noexcept {
   return value;
 }
 
-/// As its writer said it, up to a NUL: anything but printable ASCII becomes '?', since members of the
-/// region can write it.
+/// As its writer said it, up to a NUL: anything but printable ASCII becomes '?', since members of
+/// the region can write it.
 [[nodiscard]] std::string read_text(const detail::Atomic<std::uint32_t>* words,
                                     std::uint32_t word_count);
 

@@ -49,7 +49,8 @@ TEST_P(Misuse, FreeingNothingIsFine) { EXPECT_EQ(session().free(nullptr), Errc::
 
 TEST_P(Misuse, ADoubleFreeIsNamedHoweverTheBlockWasUsed) {
   Session& other = add_session();
-  for (const std::size_t size : {std::size_t{16}, std::size_t{5000}, std::size_t{40'000}, std::size_t{80'000}, kMiB}) {
+  for (const std::size_t size :
+       {std::size_t{16}, std::size_t{5000}, std::size_t{40'000}, std::size_t{80'000}, kMiB}) {
     void* const plain = session().allocate(size);
     EXPECT_EQ(session().free(plain), Errc::kOk);
     EXPECT_EQ(session().free(plain), Errc::kDoubleFree) << size;

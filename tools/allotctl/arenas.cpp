@@ -1,5 +1,5 @@
-// allotctl arenas: which arenas lie in a region, how full they are, who uses them; those that processes
-// share, and those of one process.
+// allotctl arenas: which arenas lie in a region, how full they are, who uses them; those that
+// processes share, and those of one process.
 
 #include <iostream>
 

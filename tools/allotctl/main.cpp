@@ -1,6 +1,7 @@
 // allotctl: asks allotd what its regions hold. See allotctl(1).
 //
-// The command line is taken apart here, and nowhere else; what each command does is in its own file.
+// The command line is taken apart here, and nowhere else; what each command does is in its own
+// file.
 
 #include <chrono>
 #include <cmath>

@@ -1,4 +1,5 @@
-// allotctl spans: how each region is cut up. The daemon answers in pages; they are put together here.
+// allotctl spans: how each region is cut up. The daemon answers in pages; they are put together
+// here.
 
 #include <algorithm>
 #include <iostream>

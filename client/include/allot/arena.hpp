@@ -8,11 +8,13 @@
 //   reserve_chained  a reservation, then another one; fails only when memory does
 // push() is an add, a mask and a compare, inlined. Everything else is a call. Nothing moves: an
 // address stays good until a pop, clear() or release() takes it back. Control data lies outside the
-// payload. Each call is noexcept; nullptr or an Errc says that it failed, and then nothing has changed;
-// last_error() says why. A scratch (scratch.hpp) opened on the arena locks this handle until it ends.
+// payload. Each call is noexcept; nullptr or an Errc says that it failed, and then nothing has
+// changed; last_error() says why. A scratch (scratch.hpp) opened on the arena locks this handle
+// until it ends.
 //
-// A failed constructor gives an empty Arena and says why in last_error(); a push on it fails with kClosed.
-// After fork() the child may use its copy of an arena of pages; one in a region is the parent's.
+// A failed constructor gives an empty Arena and says why in last_error(); a push on it fails with
+// kClosed. After fork() the child may use its copy of an arena of pages; one in a region is the
+// parent's.
 #pragma once
 
 #include <cstring>
@@ -28,8 +30,8 @@
 namespace allot {
 
 namespace detail {
-/// The youngest open scope or scratch of `arena`: one more than the offset where it began; 0 if there
-/// is none.
+/// The youngest open scope or scratch of `arena`: one more than the offset where it began; 0 if
+/// there is none.
 [[nodiscard]] ALLOT_EXPORT std::uint64_t open_scope(const Arena& arena) noexcept;
 /// The same; any that opens later has a larger one. For that it may push a byte.
 [[nodiscard]] ALLOT_EXPORT std::uint64_t settle_in_scope(Arena& arena) noexcept;
@@ -54,6 +56,8 @@ class ALLOT_EXPORT Arena {
   /// Over `size_bytes` (1 .. 2^47) of options.source.
   [[nodiscard]] static Arena fixed(std::size_t size_bytes, const ArenaOptions& options = {},
                                    Place place = Place::here()) noexcept;
+  /// A first block of options.block_bytes, and more as it grows, the next twice as large up to
+  /// options.max_block_bytes. Fails only when its source does, or at options.limit_bytes.
   [[nodiscard]] static Arena chained(const ArenaOptions& options = {},
                                      Place place = Place::here()) noexcept;
   /// Reserves `reserve_bytes` of address space: half as much if refused, and so on down to
@@ -84,10 +88,11 @@ class ALLOT_EXPORT Arena {
 
   // --- push ---
 
-  /// `size_bytes` at `alignment` (a power of two; the address is aligned). Contents unspecified, but
-  /// never another session's bytes; with checks 0xA5. Size 0 gives an address of its own. nullptr:
-  /// kSizeTooLarge, kBadAlignment, kArenaFull, kMachineFull, kAddressSpace, or what the source says;
-  /// with WhenFull::kAbort the process ends instead. No syscall unless the arena grows.
+  /// `size_bytes` at `alignment` (a power of two; the address is aligned). Contents unspecified,
+  /// but never another session's bytes; with checks 0xA5. Size 0 gives an address of its own.
+  /// nullptr: kSizeTooLarge, kBadAlignment, kArenaFull, kMachineFull, kAddressSpace, or what the
+  /// source says; with WhenFull::kAbort the process ends instead. No syscall unless the arena
+  /// grows.
   [[nodiscard, gnu::always_inline]] void* push(std::size_t size_bytes, std::size_t alignment,
                                                Place place = Place::here()) noexcept {
     void* fast = nullptr;
@@ -111,6 +116,7 @@ class ALLOT_EXPORT Arena {
       return fast;
     return push_slow(size_bytes, alignment, 0, place.file, place.line);
   }
+  /// At the arena's own alignment.
   [[nodiscard, gnu::always_inline]] void* try_push(std::size_t size_bytes,
                                                    Place place = Place::here()) noexcept {
     void* fast = nullptr;
@@ -128,6 +134,7 @@ class ALLOT_EXPORT Arena {
     }
     return push_slow(size_bytes, alignment, kZero | kMust, place.file, place.line);
   }
+  /// At the arena's own alignment.
   [[nodiscard, gnu::always_inline]] void* push_zero(std::size_t size_bytes,
                                                     Place place = Place::here()) noexcept {
     void* fast = nullptr;
@@ -141,13 +148,14 @@ class ALLOT_EXPORT Arena {
   /// already; kFailed if it does not fit.
   [[nodiscard]] std::size_t push_aligner(std::size_t alignment,
                                          Place place = Place::here()) noexcept;
-  /// Sets the alignment of push(size), push_zero(size) and try_push(size): a power of two up to 2^47,
-  /// else kBadAlignment. A scope's end restores the one before it. Not beside other threads.
+  /// Sets the alignment of push(size), push_zero(size) and try_push(size): a power of two up to
+  /// 2^47, else kBadAlignment. A scope's end restores the one before it. Not beside other threads.
   Errc set_auto_align(std::size_t alignment) noexcept;
 
   // --- typed push ---
 
-  /// `count` default-initialised Ts (of trivial types: unspecified contents). T needs no destructor.
+  /// `count` default-initialised Ts (of trivial types: unspecified contents). T needs no
+  /// destructor.
   template <class T>
   [[nodiscard]] T* push_array(std::size_t count, Place place = Place::here()) {
     static_assert(std::is_trivially_destructible_v<T>, "no destructor would run: see OwningArena");
@@ -185,8 +193,8 @@ class ALLOT_EXPORT Arena {
       return Errc::kOk;
     return pop_to_slow(mark, place);
   }
-  /// Takes back exactly the last `size_bytes` of used_bytes(), across blocks. kPopTooMuch beyond the
-  /// start, kScopeOpen.
+  /// Takes back exactly the last `size_bytes` of used_bytes(), across blocks. kPopTooMuch beyond
+  /// the start, kScopeOpen.
   Errc pop(std::size_t size_bytes, Place place = Place::here()) noexcept {
     if (size_bytes <= bump_.cursor && detail::bump_pop(bump_, bump_.cursor - size_bytes)) [[likely]]
       return Errc::kOk;
@@ -223,9 +231,13 @@ class ALLOT_EXPORT Arena {
   [[nodiscard]] std::size_t reserved() const noexcept;
   /// True if `address` lies in memory that is in use.
   [[nodiscard]] bool contains(const void* address) const noexcept;
+  /// Of an empty Arena kFixed.
   [[nodiscard]] ArenaKind kind() const noexcept;
+  /// The unit of its commits and blocks; 0 of an empty Arena.
   [[nodiscard]] std::size_t page_bytes() const noexcept;
+  /// options.name, cut off at 31 bytes; valid while the arena lives.
   [[nodiscard]] std::string_view name() const noexcept;
+  /// Where the named constructor was called.
   [[nodiscard]] Place made_at() const noexcept;
   /// True if both are handles of one arena: a scratch of it, or itself.
   [[nodiscard]] bool same_arena(const Arena& other) const noexcept {

@@ -32,8 +32,8 @@ class ALLOT_EXPORT ArenaSource {
   /// Pages of this process: mmap, unmapped at release. All kinds.
   ArenaSource() noexcept = default;
   /// Memory of a region, owned by the session and freed at release. All kinds. Fixed and chained
-  /// arenas take blocks, which are wiped before use; virtual ones a reservation, in which each commit
-  /// is a span that the daemon grants, in units of 64 KiB.
+  /// arenas take blocks, which are wiped before use; virtual ones a reservation, in which each
+  /// commit is a span that the daemon grants, in units of 64 KiB.
   // NOLINTNEXTLINE(google-explicit-constructor): {.source = session} is how it is said.
   ArenaSource(const Session& session);
   /// Pushes of another arena, of which the new one is a child: the parent refuses to pop below it
@@ -89,16 +89,18 @@ struct ArenaHook {
 };
 
 inline constexpr std::size_t kArenaReserveBytes = std::size_t{64} << 30;
-/// What kArenaReserveBytes means in a region, whose address space is shared by all its sessions; less,
-/// by halves, where its limits or its size leave no room.
+/// What kArenaReserveBytes means in a region, whose address space is shared by all its sessions;
+/// less, by halves, where its limits or its size leave no room.
 inline constexpr std::size_t kArenaRegionReserveBytes = std::size_t{1} << 30;
 inline constexpr std::size_t kArenaPageCommitBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kArenaRegionCommitBytes = std::size_t{4} << 20;
 inline constexpr std::size_t kNoArenaLimit = ~std::size_t{0};
 
+/// What the named constructors of Arena take; each reads what its kind needs.
 struct ArenaOptions {
   /// Shown in reports; at most 31 bytes are kept.
   std::string_view name = "arena";
+  /// Where its memory comes from; local pages unless told.
   ArenaSource source = {};
   /// Chained: the first block; later ones double up to max_block_bytes. A push larger than the next
   /// block gets one of its own.
@@ -108,17 +110,21 @@ struct ArenaOptions {
   /// source; kArenaPageCommitBytes, or kArenaRegionCommitBytes, where each commit is a message.
   std::size_t commit_bytes = std::size_t{64} << 10;
   std::size_t max_commit_bytes = 0;
-  /// Chained and virtual kinds: bytes asked of the source at most; it may round each block up to pages.
+  /// Chained and virtual kinds: bytes asked of the source at most; it may round each block up to
+  /// pages.
   std::size_t limit_bytes = kNoArenaLimit;
   /// Bytes of popped blocks that are kept for the next growth instead of going back.
   std::size_t retain_bytes = std::size_t{32} << 20;
   /// Unit of commits and alignment of blocks of local pages: a power of two, at least the machine's
   /// page. 0: the machine's page. From 2 MiB on, huge pages are asked for.
   std::size_t page_bytes = 0;
+  /// What push() does without memory.
   WhenFull when_full = WhenFull::kReturnNull;
   /// May be used by several threads at once: each call takes a mutex.
   bool locked = false;
+  /// Told of each event; none costs nothing.
   ArenaHook hook = {};
+  /// Fill patterns, poison and reports of misuse.
   ArenaChecks checks = kDefaultArenaChecks;
 };
 

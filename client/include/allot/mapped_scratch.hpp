@@ -1,8 +1,8 @@
 // MappedScratch: a scratch that is a mapping of its own, for what must not linger.
 //
-// Guard pages lie on both sides; it is not in core dumps, a forked child does not have it, and at its
-// end it is unmapped: the kernel clears the pages before anybody has them again. A fixed arena is in
-// it. Costs two system calls at either end; for one thread.
+// Guard pages lie on both sides; it is not in core dumps, a forked child does not have it, and at
+// its end it is unmapped: the kernel clears the pages before anybody has them again. A fixed arena
+// is in it. Costs two system calls at either end; for one thread.
 #pragma once
 
 #include <allot/arena.hpp>

@@ -1,23 +1,25 @@
 // OffsetAllocator: containers in a region that are read by processes which map it elsewhere.
 //
-// An allocator in the style of Boost.Interprocess: its pointers are offset_ptr, so containers that keep
-// the allocator's pointer type hold no addresses. Memory comes from a SharedArena or from an Arena over
-// a region; freeing one thing does nothing, all of it goes with the arena.
+// An allocator in the style of Boost.Interprocess: its pointers are offset_ptr, so containers that
+// keep the allocator's pointer type hold no addresses. Memory comes from a SharedArena or from an
+// Arena over a region; freeing one thing does nothing, all of it goes with the arena.
 //
 //   allot::OffsetArena lent(arena);                    // to allocators, while this lives
-//   auto* map = lent.make<boost::container::map<int, Text, std::less<int>, Alloc>>(lent.allocator<Pair>());
-//   send(arena.offset_of(map));                        // another process: arena.at(offset)
+//   auto* map = lent.make<boost::container::map<int, Text, std::less<int>,
+//   Alloc>>(lent.allocator<Pair>()); send(arena.offset_of(map));                        // another
+//   process: arena.at(offset)
 //
 // The container may be changed by the thread that lent the arena and while it is lent; elsewhere
 // allocating throws std::bad_alloc. Anybody attached may read it while nobody changes it. Do not
 // destroy it in the arena: no destructor is needed.
 //
-// Offsets lie in shared memory: whoever reads such a container trusts the members of the region, who can
-// make an offset lead anywhere in the reader's own memory. Between parties that do not, pass plain data.
+// Offsets lie in shared memory: whoever reads such a container trusts the members of the region,
+// who can make an offset lead anywhere in the reader's own memory. Between parties that do not,
+// pass plain data.
 //
-// Not every container that compiles is safe: std::unordered_map, std::forward_list and, in Boost 1.81,
-// boost::unordered_flat_map store raw pointers all the same. make() refuses what is not known to be
-// safe; see kHoldsOffsetPointers.
+// Not every container that compiles is safe: std::unordered_map, std::forward_list and, in Boost
+// 1.81, boost::unordered_flat_map store raw pointers all the same. make() refuses what is not known
+// to be safe; see kHoldsOffsetPointers.
 #pragma once
 
 #include <cstddef>
@@ -39,8 +41,9 @@ namespace allot {
 template <class T>
 class OffsetAllocator;
 
-/// True for containers over an OffsetAllocator that keep its pointers in all they store, of elements
-/// that hold no pointers, or again such containers. Specialise it for others of which you know that.
+/// True for containers over an OffsetAllocator that keep its pointers in all they store, of
+/// elements that hold no pointers, or again such containers. Specialise it for others of which you
+/// know that.
 template <class Container>
 inline constexpr bool kHoldsOffsetPointers = false;
 
@@ -99,8 +102,8 @@ inline constexpr bool
 
 namespace detail {
 
-/// Pushes to the arena that this process lends under `key`; throws std::bad_alloc if there is none, or
-/// no room. The key is a random number: no address of any process lies in shared memory.
+/// Pushes to the arena that this process lends under `key`; throws std::bad_alloc if there is none,
+/// or no room. The key is a random number: no address of any process lies in shared memory.
 [[nodiscard]] ALLOT_EXPORT void* push_to_lent(std::uint64_t key, std::size_t size,
                                               std::size_t alignment);
 
@@ -144,8 +147,8 @@ class OffsetAllocator {
   std::uint64_t key_;
 };
 
-/// Lends an arena of a region to allocators of this thread, from its beginning to its end. At most 64 arenas of a
-/// process are lent at a time; beyond that key() is 0, and allocating throws.
+/// Lends an arena of a region to allocators of this thread, from its beginning to its end. At most
+/// 64 arenas of a process are lent at a time; beyond that key() is 0, and allocating throws.
 class ALLOT_EXPORT OffsetArena {
  public:
   /// To this thread; `arena` must outlive this and not be moved.

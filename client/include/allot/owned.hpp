@@ -2,8 +2,8 @@
 //
 // Owned frees its block in its destructor. Once it was offered, whoever came first has it: then the
 // destructor takes the offer back and frees the block only if that succeeds, so that a block that
-// was adopted, freed and handed out again at this address, perhaps to us, is left alone. Pinned ends
-// a find(). Both are move-only; use one from one thread at a time.
+// was adopted, freed and handed out again at this address, perhaps to us, is left alone. Pinned
+// ends a find(). Both are move-only; use one from one thread at a time.
 #pragma once
 
 #include <cassert>

@@ -1,10 +1,10 @@
-// Standard containers on arenas: a std::pmr::memory_resource over an arena, over a scratch and over a
-// FitHeap, and an STL allocator.
+// Standard containers on arenas: a std::pmr::memory_resource over an arena, over a scratch and over
+// a FitHeap, and an STL allocator.
 //
 // These throw std::bad_alloc where the arena has no room. Deallocating gives memory back only if it
-// was the last push; to a FitHeap, always. A container must end before its arena is popped below it,
-// cleared or released. std::pmr containers hold absolute pointers: for one process. As thread-safe as
-// the arena or the heap.
+// was the last push; to a FitHeap, always. A container must end before its arena is popped below
+// it, cleared or released. std::pmr containers hold absolute pointers: for one process. As
+// thread-safe as the arena or the heap.
 #pragma once
 
 #include <memory_resource>
@@ -44,6 +44,7 @@ class PmrResource : public std::pmr::memory_resource {
 /// allocated is gone at its end. Every allocation throws if there was none to lend.
 class ScratchResource : private Scratch, public PmrResource {
  public:
+  /// Opens the scratch; it ends with the resource.
   explicit ScratchResource(std::initializer_list<const Arena*> conflicts = {},
                            Place place = Place::here()) noexcept
       : Scratch(std::span<const Arena* const>(conflicts.begin(), conflicts.size()), place),
@@ -91,8 +92,10 @@ class ArenaAllocator {
   // NOLINTNEXTLINE(google-explicit-constructor): allocators convert.
   ArenaAllocator(const ArenaAllocator<U>& other) noexcept : arena_(&other.arena()) {}
 
+  /// Where it pushes.
   [[nodiscard]] Arena& arena() const noexcept { return *arena_; }
 
+  /// Pushes; throws std::bad_alloc if there is no room.
   [[nodiscard]] T* allocate(std::size_t count) {
     std::size_t bytes = 0;
     // NOLINTNEXTLINE(bugprone-sizeof-expression): containers keep pointers too.
@@ -101,6 +104,7 @@ class ArenaAllocator {
     if (block == nullptr) throw std::bad_alloc();
     return static_cast<T*>(block);
   }
+  /// Takes `block` back if it is the last push; else it stays until the arena is popped.
   void deallocate(T* block, std::size_t count) noexcept {
     // NOLINTNEXTLINE(bugprone-sizeof-expression): as above.
     (void)arena_->pop_last(block, count * sizeof(T));

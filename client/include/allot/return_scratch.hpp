@@ -1,4 +1,5 @@
-// ReturnScratch<T>, ReturnSlot: a scratch in the caller's own arena, with room for what is returned.
+// ReturnScratch<T>, ReturnSlot: a scratch in the caller's own arena, with room for what is
+// returned.
 //
 // The room lies at the arena's position, aligned and bounded; temporaries are pushed above it, to
 // arena(); the end takes them back and leaves exactly the returned object. So a function that

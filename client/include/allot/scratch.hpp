@@ -3,14 +3,15 @@
 // scratch(conflicts...) lends an arena of the calling thread that is none of the conflicts: those
 // the caller returns its results through. Two arenas a thread suffice while a function returns
 // through at most one scratch-backed arena; in general one more than the arenas passed through, so
-// that more are made when more conflicts are named, up to kMaxScratchArenas. They are virtual arenas,
-// made at first use and released when the thread ends.
+// that more are made when more conflicts are named, up to kMaxScratchArenas. They are virtual
+// arenas, made at first use and released when the thread ends.
 //
 // A Scratch has a handle of its own, arena(). While it is open the handle it was lent by (an outer
 // scratch's, of the same arena) is locked: a push there is what forgetting to name a conflict looks
-// like. Where the arena has checks (if the file that opens the scratch is compiled without NDEBUG) it is
-// reported, with the pushing line and the line that opened the scratch; elsewhere the push fails with kScopeOpen, instead of being lost at the scope's end.
-// Scratches of a thread end in reverse, in that thread. Not across co_await or fork.
+// like. Where the arena has checks (if the file that opens the scratch is compiled without NDEBUG)
+// it is reported, with the pushing line and the line that opened the scratch; elsewhere the push
+// fails with kScopeOpen, instead of being lost at the scope's end. Scratches of a thread end in
+// reverse, in that thread. Not across co_await or fork.
 #pragma once
 
 #include <concepts>
@@ -28,14 +29,14 @@ inline constexpr std::size_t kScratchReserveBytes = std::size_t{8} << 30;
 class ALLOT_EXPORT Scratch {
  public:
   /// A scratch of this thread that is none of `conflicts`; null pointers are ignored. Empty if each
-  /// of kMaxScratchArenas is named: kScratchConflict (reported with checks, with the places of all of
-  /// them), or if there is no address space: kAddressSpace. An arena that is made for it, or that
-  /// nobody uses, has checks from then on if `checks` asks for them.
+  /// of kMaxScratchArenas is named: kScratchConflict (reported with checks, with the places of all
+  /// of them), or if there is no address space: kAddressSpace. An arena that is made for it, or
+  /// that nobody uses, has checks from then on if `checks` asks for them.
   [[nodiscard]] explicit Scratch(std::span<const Arena* const> conflicts,
                                  Place place = Place::here(),
                                  ArenaChecks checks = kDefaultArenaChecks) noexcept;
-  /// A scratch at the end of `parent`, which is locked while it is open. Empty if `parent` is locked
-  /// already (kScopeOpen, or reported) or shared by threads (kArenaKind).
+  /// A scratch at the end of `parent`, which is locked while it is open. Empty if `parent` is
+  /// locked already (kScopeOpen, or reported) or shared by threads (kArenaKind).
   [[nodiscard]] explicit Scratch(Arena& parent, Place place = Place::here()) noexcept;
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
@@ -44,10 +45,12 @@ class ALLOT_EXPORT Scratch {
 
   /// False if there was none to lend; then every push to arena() fails.
   explicit operator bool() const noexcept { return parent_ != nullptr; }
+  /// What to push to while it is open.
   [[nodiscard]] Arena& arena() noexcept { return arena_; }
   Arena* operator->() noexcept { return &arena_; }
   Arena& operator*() noexcept { return arena_; }
 
+  /// Ends it now, as its destructor does.
   void end() noexcept { finish(false); }
   /// Ends it and leaves what was pushed in the arena it was lent by.
   void commit() noexcept { finish(true); }
@@ -77,6 +80,7 @@ struct ScratchConflict {
   ArenaChecks checks;
 };
 
+/// A scratch of this thread.
 [[nodiscard]] inline Scratch scratch(Place place = Place::here(),
                                      ArenaChecks checks = kDefaultArenaChecks) noexcept {
   return Scratch(std::span<const Arena* const>(), place, checks);
@@ -87,6 +91,7 @@ template <std::convertible_to<const Arena&>... More>
   const Arena* const conflicts[] = {first.arena, static_cast<const Arena*>(&more)...};
   return Scratch(std::span<const Arena* const>(conflicts), first.place, first.checks);
 }
+/// scratch({&a, &b}): none of them; null pointers are ignored.
 [[nodiscard]] inline Scratch scratch(std::initializer_list<const Arena*> conflicts,
                                      Place place = Place::here(),
                                      ArenaChecks checks = kDefaultArenaChecks) noexcept {

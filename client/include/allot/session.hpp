@@ -77,8 +77,9 @@ class ALLOT_EXPORT Session {
   /// Connects to allotd and maps the region, or returns the session that this process has there
   /// already. If that one has lost its daemon (kDaemonGone), this makes a new session with the
   /// daemon that answers now. The old one's blocks stay valid for those who hold its handles, but
-  /// the new one knows nothing of them: its region is another, kForeignRegion. Errors say where it looked and what to do (kNoDaemon, kNotAllowed, kUnknownRegion,
-  /// kLayoutMismatch, kTooManySessions, kAddressSpace, kDeadline, ...).
+  /// the new one knows nothing of them: its region is another, kForeignRegion. Errors say where it
+  /// looked and what to do (kNoDaemon, kNotAllowed, kUnknownRegion, kLayoutMismatch,
+  /// kTooManySessions, kAddressSpace, kDeadline, ...).
   [[nodiscard]] static Expected<Session> connect(const ConnectOptions& options = {});
 
   // --- memory ---

@@ -3,12 +3,13 @@
 // Published under a name; attached by finding it. Each user (one SharedArena object, for one thread
 // at a time; attach once more for each thread) claims a chunk and bumps inside it privately: a push
 // is an add, a compare and one store that tells others how far the chunk is filled. What one user
-// pushes lies in order in each of its chunks; between users there is none. Nobody waits for anybody.
+// pushes lies in order in each of its chunks; between users there is none. Nobody waits for
+// anybody.
 //
 // A user that is killed leaves one open chunk; the recovery of its session closes it, and whoever
 // needs room next goes on behind what is filled. All that was pushed stays where it is, readable,
-// until clear(), or until nobody has the arena and its name is gone. At most one chunk a user is not
-// full, and of each chunk at most the size of one push: usage() tells.
+// until clear(), or until nobody has the arena and its name is gone. At most one chunk a user is
+// not full, and of each chunk at most the size of one push: usage() tells.
 //
 // Capacity and chunks are decided at creation; the memory is committed then. What to push: plain
 // data without pointers; name a thing to others by offset_of() and find it by at().
@@ -28,6 +29,7 @@
 
 namespace allot {
 
+/// How large a shared arena is, and of what chunks.
 struct SharedArenaOptions {
   /// What can be pushed in all, rounded up to chunks; at most 4092 chunks.
   std::uint64_t size_bytes = std::uint64_t{16} << 20;
@@ -79,9 +81,9 @@ class SharedArena {
 
   explicit operator bool() const noexcept { return static_cast<bool>(chunks_); }
 
-  /// `size` bytes (1 .. a chunk, less `alignment` - 16), aligned to `alignment` (a power of two up to
-  /// 64 KiB); contents unspecified. nullptr and last_error(): kArenaFull, kReadOnly, kSizeTooLarge, kSizeZero,
-  /// kBadAlignment, kClosed (an empty object). A message is never sent.
+  /// `size` bytes (1 .. a chunk, less `alignment` - 16), aligned to `alignment` (a power of two up
+  /// to 64 KiB); contents unspecified. nullptr and last_error(): kArenaFull, kReadOnly,
+  /// kSizeTooLarge, kSizeZero, kBadAlignment, kClosed (an empty object). A message is never sent.
   [[nodiscard, gnu::always_inline]] void* push(std::size_t size,
                                                std::size_t alignment = kUnitBytes) noexcept {
     const std::uintptr_t mask = alignment - 1;
@@ -110,6 +112,7 @@ class SharedArena {
     if (__builtin_mul_overflow(count, sizeof(T), &bytes)) bytes = ~std::size_t{0};
     return static_cast<T*>(push(bytes, alignof(T)));
   }
+  /// A T made of `args`, of plain data; nullptr as push().
   template <class T, class... Args>
   [[nodiscard]] T* make(Args&&... args) {
     check_type<T>();
@@ -131,6 +134,7 @@ class SharedArena {
     if (in_chunk >= filled || size_bytes > filled - in_chunk) return nullptr;
     return chunks_.data() + offset;
   }
+  /// True if `address` lies in the arena, filled or not.
   [[nodiscard]] bool contains(const void* address) const noexcept {
     return chunks_ && offset_of(address) < chunks_.size_bytes();
   }

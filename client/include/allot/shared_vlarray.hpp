@@ -1,8 +1,8 @@
 // SharedVlArray<T>: a vector in a region that processes append to and read at once; nothing moves.
 //
-// Published under a name; attached by finding it. Elements lie in chunks, and each chunk's word says
-// how many of them are ready: an append writes the element, then that word (release); a reader loads
-// the word (acquire), then reads. Two ways to append:
+// Published under a name; attached by finding it. Elements lie in chunks, and each chunk's word
+// says how many of them are ready: an append writes the element, then that word (release); a reader
+// loads the word (acquire), then reads. Two ways to append:
 //   push_back()         one appender at a time; elements are in order, [0, size()) by index
 //   push_back_shared()  any number; each fills chunks of its own; order within an appender is kept
 // Readers of the second see each chunk's ready elements: chunk(i), for_each(), ready().
@@ -34,9 +34,10 @@ class SharedVlArray {
  public:
   using value_type = T;
 
-  /// Makes an array of `capacity` elements, rounded up to chunks, committed now, and publishes it as `name` (1 .. 63
-  /// printable characters). `chunk_elements`: how many an appender claims at a time; 0: 64 KiB of
-  /// them, or a thousandth of the capacity if that is more. Errors as SharedArena::create().
+  /// Makes an array of `capacity` elements, rounded up to chunks, committed now, and publishes it
+  /// as `name` (1 .. 63 printable characters). `chunk_elements`: how many an appender claims at a
+  /// time; 0: 64 KiB of them, or a thousandth of the capacity if that is more. Errors as
+  /// SharedArena::create().
   [[nodiscard]] static Expected<SharedVlArray> create(const Session& session, std::string_view name,
                                                       std::uint64_t capacity,
                                                       std::uint64_t chunk_elements = 0,
@@ -108,6 +109,7 @@ class SharedVlArray {
     for (std::uint32_t i = 0; i < chunk_count(); ++i) count += chunks_.filled(i);
     return count;
   }
+  /// Calls `visitor` for each element that is ready, chunk by chunk.
   template <class Visitor>
   void for_each(Visitor&& visitor) const {
     for (std::uint32_t i = 0; i < chunk_count(); ++i) {
@@ -117,6 +119,7 @@ class SharedVlArray {
 
   // --- the array itself ---
 
+  /// Elements there is room for in all.
   [[nodiscard]] std::uint64_t capacity() const noexcept {
     return std::uint64_t{chunk_count()} * chunks_.shape().chunk_units;
   }

@@ -1,8 +1,8 @@
 // Temp: a scope of an arena: at its end the arena stands where it stood at its beginning.
 //
 // Scopes nest: the one opened last ends first, in the thread that opened it. An end out of order is
-// reported where the arena has checks; elsewhere it takes nothing back, and what was pushed goes with
-// the scope around it. The alignment of push(size) is restored too. commit() keeps what was
+// reported where the arena has checks; elsewhere it takes nothing back, and what was pushed goes
+// with the scope around it. The alignment of push(size) is restored too. commit() keeps what was
 // pushed. Works on an empty arena and across blocks that are added meanwhile. A few stores at
 // either end.
 #pragma once
@@ -23,8 +23,8 @@ struct ArenaScope {
   std::uint64_t barrier_before;
 };
 
-// The scope of a parked arena lies in the library. Never nullptr: one that could not begin is a record
-// of nothing.
+// The scope of a parked arena lies in the library. Never nullptr: one that could not begin is a
+// record of nothing.
 struct ScopeRecord;
 [[nodiscard]] ALLOT_EXPORT ScopeRecord* begin_scope_slow(Arena& arena, Place place) noexcept;
 [[nodiscard]] ALLOT_EXPORT bool has_begun(const ScopeRecord* record) noexcept;
@@ -64,9 +64,9 @@ struct ScopeAccess {
 
 class Temp {
  public:
-  /// Opens a scope on `arena`, which must outlive it and not be moved. Where the arena has checks, a
-  /// hook or a mutex it may not begin, and then ends nothing: without a little memory (kMachineFull),
-  /// or while another thread has a scope open in a `locked` arena (kScopeOpen).
+  /// Opens a scope on `arena`, which must outlive it and not be moved. Where the arena has checks,
+  /// a hook or a mutex it may not begin, and then ends nothing: without a little memory
+  /// (kMachineFull), or while another thread has a scope open in a `locked` arena (kScopeOpen).
   [[nodiscard, gnu::always_inline]] explicit Temp(Arena& arena,
                                                   Place place = Place::here()) noexcept
       : arena_(&arena), scope_(detail::ScopeAccess::look(detail::ScopeAccess::bump(arena))) {
@@ -85,6 +85,7 @@ class Temp {
   explicit operator bool() const noexcept {
     return record_ == nullptr || detail::has_begun(record_);
   }
+  /// The arena it was opened on.
   [[nodiscard]] Arena& arena() const noexcept { return *arena_; }
 
   /// Ends the scope now, as its destructor does.

@@ -1,38 +1,35 @@
 // VlArray<T>: a vector that never moves its elements, on an arena.
 //
-// On a virtual (or fixed) arena it is contiguous: it lies at the arena's end and grows there. Nothing
-// else may be pushed to that arena while it grows (then push_back fails: kNotLast); a VlArray
-// without an arena has one of its own. On a chained or chained virtual arena it is segmented: segment
-// k holds kFirstElements << k elements, so that indexing is O(1), and other pushes do not disturb it.
+// On a virtual (or fixed) arena it is contiguous: it lies at the arena's end and grows there.
+// Nothing else may be pushed to that arena while it grows (then push_back fails: kNotLast); a
+// VlArray without an arena has one of its own. On a chained or chained virtual arena it is
+// segmented: segment k holds kFirstElements << k elements, so that indexing is O(1), and other
+// pushes do not disturb it.
 //
 // push_back() is a compare, a store and an add; growing pushes to the arena. It fails with nullptr
 // and Arena::last_error(), never by an exception of its own. Elements are destroyed with the array;
 // their memory goes back if it is still last in the arena, else when the arena is popped. The array
-// must end before the arena is popped below it. While a scope or scratch of the arena that is younger
-// than the array is open, it does not grow (kScopeOpen): the scope's end would take the new elements'
-// memory. One thread at a time.
+// must end before the arena is popped below it. While a scope or scratch of the arena that is
+// younger than the array is open, it does not grow (kScopeOpen): the scope's end would take the new
+// elements' memory. One thread at a time.
 #pragma once
 
 #include <algorithm>
 #include <bit>
-#include <compare>
-#include <iterator>
 #include <memory>
 #include <span>
 
 #include <allot/arena.hpp>
+#include <allot/detail/vlarray_iterator.hpp>
 
 namespace allot {
 
 template <class T>
 class VlArray {
-  template <bool kConst>
-  class Iterator;
-
  public:
   using value_type = T;
-  using iterator = Iterator<false>;
-  using const_iterator = Iterator<true>;
+  using iterator = detail::VlArrayIterator<VlArray, false>;
+  using const_iterator = detail::VlArrayIterator<VlArray, true>;
 
   /// Of the first segment; a power of two.
   static constexpr std::size_t kFirstElements =
@@ -49,8 +46,8 @@ class VlArray {
         segmented_(arena.kind() == ArenaKind::kChained ||
                    arena.kind() == ArenaKind::kChainedVirtual),
         scope_(detail::settle_in_scope(arena)) {}
-  /// The elements stay where they are; iterators, which know the array, do not stay valid. The other
-  /// is empty then and has no arena.
+  /// The elements stay where they are; iterators, which know the array, do not stay valid. The
+  /// other is empty then and has no arena.
   VlArray(VlArray&& other) noexcept : arena_(&own_) { take(other); }
   VlArray& operator=(VlArray&& other) noexcept {
     if (this == &other) return *this;
@@ -66,13 +63,16 @@ class VlArray {
     give_back();
   }
 
+  /// Elements, in constant time.
   [[nodiscard]] std::size_t size() const noexcept {
     return before_ + static_cast<std::size_t>(end_ - begin_);
   }
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   /// Elements there is room for without a push.
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  /// True if all elements lie side by side, whatever their number.
   [[nodiscard]] bool is_contiguous() const noexcept { return !segmented_; }
+  /// Where its elements lie.
   [[nodiscard]] Arena& arena() const noexcept { return *arena_; }
 
   /// Appends; the new element, or nullptr if the arena has no room. `value` may be an element.
@@ -107,6 +107,7 @@ class VlArray {
     while (size() > count) pop_back();
     return true;
   }
+  /// Destroys all elements; the room for them stays.
   void clear() noexcept {
     if constexpr (std::is_trivially_destructible_v<T>) {
       enter(0, 0);
@@ -115,6 +116,7 @@ class VlArray {
     }
   }
 
+  /// Constant time; `index` must be below size(), and an array not empty for front() and back().
   [[nodiscard]] T& operator[](std::size_t index) noexcept { return *at(index); }
   [[nodiscard]] const T& operator[](std::size_t index) const noexcept { return *at(index); }
   [[nodiscard]] T& front() noexcept { return *at(0); }
@@ -142,6 +144,8 @@ class VlArray {
   [[nodiscard]] const_iterator end() const noexcept { return {this, size()}; }
 
  private:
+  friend iterator;
+  friend const_iterator;
   static constexpr std::size_t kMaxSegments = 48;
 
   [[nodiscard]] T* at(std::size_t index) const noexcept {
@@ -266,54 +270,6 @@ class VlArray {
   std::uint64_t scope_ = 0;  // the youngest that was open when it was made
   ArenaMark behind_;
   T* segments_[kMaxSegments] = {};
-};
-
-/// Random access; stays valid while its element lives, whatever is appended.
-template <class T>
-template <bool kConst>
-class VlArray<T>::Iterator {
-  using Array = std::conditional_t<kConst, const VlArray, VlArray>;
-
- public:
-  using iterator_category = std::random_access_iterator_tag;
-  using value_type = T;
-  using difference_type = std::ptrdiff_t;
-  using reference = std::conditional_t<kConst, const T&, T&>;
-  using pointer = std::conditional_t<kConst, const T*, T*>;
-
-  Iterator() noexcept = default;
-  Iterator(Array* array, std::size_t index) noexcept : array_(array), index_(index) {}
-  // NOLINTNEXTLINE(google-explicit-constructor): as iterators convert
-  operator Iterator<true>() const noexcept requires(!kConst) { return {array_, index_}; }
-
-  reference operator*() const noexcept { return *array_->at(index_); }
-  pointer operator->() const noexcept { return array_->at(index_); }
-  reference operator[](difference_type n) const noexcept { return *(*this + n); }
-  Iterator& operator+=(difference_type n) noexcept {
-    index_ += static_cast<std::size_t>(n);
-    return *this;
-  }
-  Iterator& operator-=(difference_type n) noexcept { return *this += -n; }
-  Iterator& operator++() noexcept { return *this += 1; }
-  Iterator& operator--() noexcept { return *this += -1; }
-  Iterator operator++(int) noexcept { return std::exchange(*this, *this + 1); }
-  Iterator operator--(int) noexcept { return std::exchange(*this, *this - 1); }
-  friend Iterator operator+(Iterator it, difference_type n) noexcept { return it += n; }
-  friend Iterator operator+(difference_type n, Iterator it) noexcept { return it += n; }
-  friend Iterator operator-(Iterator it, difference_type n) noexcept { return it -= n; }
-  friend difference_type operator-(const Iterator& a, const Iterator& b) noexcept {
-    return static_cast<difference_type>(a.index_ - b.index_);
-  }
-  friend bool operator==(const Iterator& a, const Iterator& b) noexcept {
-    return a.index_ == b.index_;
-  }
-  friend auto operator<=>(const Iterator& a, const Iterator& b) noexcept {
-    return a.index_ <=> b.index_;
-  }
-
- private:
-  Array* array_ = nullptr;
-  std::size_t index_ = 0;
 };
 
 }  // namespace allot

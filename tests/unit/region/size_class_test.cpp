@@ -140,8 +140,7 @@ TEST(SizeClass, WasteIsBounded) {
       {128, 0.47, 0.02},    // 17 bytes in 32; 80 and 112 leave 16 of 4096
       {256, 0.12, 0.04},    // 144 in 4096
       {1024, 0.203, 0.04},  // 817 in 1024
-      {32 * 1024, 0.1112, 0.02},
-      {64 * 1024, 0.1112, 0.04},  // 52 KiB leaves 36 KiB of a MiB
+      {32 * 1024, 0.1112, 0.02}, {64 * 1024, 0.1112, 0.04},  // 52 KiB leaves 36 KiB of a MiB
   };
   std::uint32_t size = 1;
   for (const Row& row : kTable) {

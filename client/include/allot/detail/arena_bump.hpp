@@ -1,16 +1,16 @@
 // ArenaBump: the registers of a bump cursor: all that an inlined push and pop touch.
 //
-// One cache line. A handle that may not use its registers (no arena behind it, a younger scratch has
-// them, the arena has checks, a hook or a mutex) is *parked*: it holds a default ArenaBump, with
-// which each inlined path fails its one comparison and calls the library.
+// One cache line. A handle that may not use its registers (no arena behind it, a younger scratch
+// has them, the arena has checks, a hook or a mutex) is *parked*: it holds a default ArenaBump,
+// with which each inlined path fails its one comparison and calls the library.
 //
 // Invariants, unless parked
 // B1. floor <= cursor <= limit, or floor == kNoFloor; limit is at most the end of usable memory of
 //     the current block.
 // B2. cursor - origin == bytes in use, padding included.
 // B3. Bytes of the block at and above max(dirty, cursor) are zero.
-// B4. Between floor and cursor lies nothing but plain pushes of the current block: no destructor, no
-//     other block, no child, no mark of an open scope. So a pop to there is a store.
+// B4. Between floor and cursor lies nothing but plain pushes of the current block: no destructor,
+//     no other block, no child, no mark of an open scope. So a pop to there is a store.
 #pragma once
 
 #include <cstddef>
@@ -40,12 +40,13 @@ static_assert(sizeof(ArenaBump) == 64);
   return value != 0 && (value & (value - 1)) == 0;
 }
 
-/// No address space is larger: below it, sums of an address, a size and an alignment do not overflow.
+/// No address space is larger: below it, sums of an address, a size and an alignment do not
+/// overflow.
 inline constexpr std::size_t kMaxArenaBytes = std::size_t{1} << 47;
 
-/// Takes `size` bytes at `align_mask + 1`; false, and nothing has changed, if they do not fit, if size
-/// is 0 or beyond kMaxArenaBytes, or if `bump` is parked. Of a size known to the compiler an add, a
-/// mask and a compare remain.
+/// Takes `size` bytes at `align_mask + 1`; false, and nothing has changed, if they do not fit, if
+/// size is 0 or beyond kMaxArenaBytes, or if `bump` is parked. Of a size known to the compiler an
+/// add, a mask and a compare remain.
 [[nodiscard, gnu::always_inline]] inline bool bump_push(ArenaBump& bump, std::size_t size,
                                                         std::uintptr_t align_mask,
                                                         void*& block) noexcept {

@@ -101,7 +101,8 @@ extern ALLOT_EXPORT const std::array<std::uint8_t, 513> kBinBy128;
   if (top == bin.bottom) [[unlikely]]
     return false;
   Atomic<std::uint32_t>* const own = top[-1].word;
-  // Relaxed: only this heap leaves `free`. What is left is the generation, or the block is not free.
+  // Relaxed: only this heap leaves `free`. What is left is the generation, or the block is not
+  // free.
   const std::uint32_t generation = own->load_relaxed() ^ OwnWord::make(OwnWord::kFree, 0);
   if (generation > OwnWord::kGenerationMask) [[unlikely]]
     return false;

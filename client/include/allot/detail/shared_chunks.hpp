@@ -1,10 +1,10 @@
 // SharedChunks: one user's hold on a published block that many processes fill in chunks.
 //
-// What SharedArena and SharedVlArray stand on. A user has one open chunk: it was claimed by a CAS on the
-// chunk's word, and only its user stores to that word: how many units are filled. Others read it.
-// A user that dies leaves its word to the recovery, which turns {session, filled} into {closed,
-// filled}; whoever needs room next goes on behind what is filled. So nobody waits for anybody, and
-// what was filled stays.
+// What SharedArena and SharedVlArray stand on. A user has one open chunk: it was claimed by a CAS
+// on the chunk's word, and only its user stores to that word: how many units are filled. Others
+// read it. A user that dies leaves its word to the recovery, which turns {session, filled} into
+// {closed, filled}; whoever needs room next goes on behind what is filled. So nobody waits for
+// anybody, and what was filled stays.
 //
 // Used by one thread at a time. What it reads from shared memory is bounds-checked: another member
 // can damage contents, not this process's other memory.
@@ -24,8 +24,9 @@
 
 namespace allot {
 
-/// What an attached user may do. A read-only one gets a mapping of its own without write permission,
-/// so that a stray store faults, until it leaves, also beyond Session::close(); the process as such is a member of the region and could still write.
+/// What an attached user may do. A read-only one gets a mapping of its own without write
+/// permission, so that a stray store faults, until it leaves, also beyond Session::close(); the
+/// process as such is a member of the region and could still write.
 enum class ShareAccess : std::uint8_t { kReadOnly, kReadWrite };
 
 namespace detail {
@@ -55,11 +56,12 @@ class ALLOT_EXPORT SharedChunks {
   ~SharedChunks() { detach(); }
 
   explicit operator bool() const noexcept { return data_ != nullptr; }
-  /// Closes the open chunk and ends the pin. Nothing in a forked child, or once the session is closed.
+  /// Closes the open chunk and ends the pin. Nothing in a forked child, or once the session is
+  /// closed.
   void detach() noexcept;
   /// Claims a chunk with room for `units`, and closes the one that was open; on failure that stays
-  /// open: kArenaFull, kReadOnly, kClosed, kForked, kDeadline (a clear() may come yet). O(chunks) once,
-  /// then O(1) amortised until the block is full.
+  /// open: kArenaFull, kReadOnly, kClosed, kForked, kDeadline (a clear() may come yet). O(chunks)
+  /// once, then O(1) amortised until the block is full.
   [[nodiscard]] Errc claim(std::uint32_t units) noexcept;
   /// The same for one unit in the first chunk that is not full; kArenaShared if somebody fills it.
   [[nodiscard]] Errc claim_in_order() noexcept;
