@@ -29,7 +29,7 @@ LIBRARIES = ["-lgmock", "-lgtest_main", "-lgtest", "-lboost_json", "-lboost_cont
              "-lfmt", "-ltomlplusplus", "-lsystemd", "-lpthread"]
 
 PUSH, POSITIONS = "conformance/arena_conformance_test", "conformance/arena_positions_conformance_test"
-SCOPES, SCRATCH = "conformance/arena_scopes_conformance_test", "unit/client/arena/scratch_test"
+SCOPES, SCOPE_TEST = "conformance/arena_scopes_conformance_test", "unit/client/arena/temp_test"
 VLARRAY, PMR = "unit/client/arena/vlarray_test", "unit/client/arena/pmr_test"
 
 BUMP = "client/include/allot/detail/arena_bump.hpp"
@@ -113,7 +113,7 @@ FAULTS = [
     ("commit_takes_back", SCOPE, "if (keep) {", "if (false) {", []),
     ("commit_lowers_the_floor", SCOPE, "bump.floor == scope.cursor ? scope.floor : kNoFloor",
      "scope.floor", []),
-    ("alignment_not_restored_inline", TEMP, "bump.align_mask = scope.align_mask;", ";", [SCRATCH]),
+    ("alignment_not_restored_inline", TEMP, "bump.align_mask = scope.align_mask;", ";", [SCOPE_TEST]),
     ("scope_end_ignores_structure", TEMP, "|| bump.floor != scope.cursor", "", [SCOPES]),
     ("lease_leaves_the_registers", SCOPE,
      "std::exchange(ArenaAccess::bump(from), ArenaBump());\n  ArenaAccess::set(to, this);",
