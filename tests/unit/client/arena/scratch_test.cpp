@@ -1,8 +1,15 @@
 #include <allot/scratch.hpp>
 
+#include <cstddef>
+#include <memory>
+#include <span>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
+
+#include "tests/support/fault_probe.hpp"
+#include "tests/support/sanitizer.hpp"
 
 namespace allot {
 namespace {
@@ -103,14 +110,61 @@ TEST(Scratch, ASharedArenaLendsNone) {
   EXPECT_EQ(Arena::last_error(), Errc::kArenaKind);
 }
 
+// Every scratch arena there can be, each lent once and named as a conflict of the next.
+class AllLent {
+ public:
+  AllLent() {
+    for (std::size_t i = 0; i < kMaxScratchArenas; ++i) {
+      open_.push_back(
+          std::make_unique<Scratch>(std::span(conflicts_), Place::here(), ArenaChecks::kOff));
+      conflicts_.push_back(&open_.back()->arena());
+    }
+  }
+  AllLent(const AllLent&) = delete;
+  AllLent& operator=(const AllLent&) = delete;
+  ~AllLent() {
+    while (!open_.empty()) open_.pop_back();
+  }
+
+  [[nodiscard]] std::span<const Arena* const> conflicts() const { return conflicts_; }
+  [[nodiscard]] Scratch& last() { return *open_.back(); }
+
+ private:
+  std::vector<const Arena*> conflicts_;
+  std::vector<std::unique_ptr<Scratch>> open_;
+};
+
+TEST(Scratch, ThereIsNoneBesideAllOfThemWithoutChecks) {
+  std::thread([] {
+    AllLent lent;
+    ASSERT_TRUE(lent.last());
+    ASSERT_EQ(scratch_arena_count(), kMaxScratchArenas);
+    {
+      Scratch none(lent.conflicts(), Place::here(), ArenaChecks::kOff);
+      EXPECT_FALSE(none);
+      EXPECT_EQ(Arena::last_error(), Errc::kScratchConflict);
+      EXPECT_EQ(none->push(1), nullptr);
+    }
+    EXPECT_EQ(scratch_arena_count(), kMaxScratchArenas);
+    EXPECT_NE(lent.last()->push(1), nullptr) << "as before";
+    const Scratch one(lent.conflicts().first(kMaxScratchArenas - 1), Place::here(),
+                      ArenaChecks::kOff);
+    EXPECT_TRUE(one) << "one is not named";
+  }).join();
+}
+
 TEST(Scratch, EndsWithItsThread) {
-  const Arena* made = nullptr;
+  if (test::kAddressSanitizer || test::kThreadSanitizer) GTEST_SKIP() << "probes by faulting";
+  const std::byte* pushed = nullptr;
   std::thread([&] {
     auto one = scratch();
-    ASSERT_NE(one->push(100), nullptr);
-    made = &one.arena();
+    auto* const block = static_cast<std::byte*>(one->push(100));
+    ASSERT_NE(block, nullptr);
+    EXPECT_FALSE(test::read_faults(block));
+    pushed = block;
   }).join();
-  EXPECT_NE(made, nullptr);
+  ASSERT_NE(pushed, nullptr);
+  EXPECT_TRUE(test::read_faults(pushed));
   std::thread([] { EXPECT_EQ(scratch_arena_count(), 0U); }).join();
 }
 
