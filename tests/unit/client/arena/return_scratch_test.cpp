@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include <gtest/gtest.h>
 
@@ -79,6 +80,39 @@ TEST(ReturnSlot, AFixedOrChainedArenaHasNoRoomForOne) {
     EXPECT_EQ(typed.emplace(1), nullptr);
     EXPECT_EQ(typed.commit(), nullptr);
     EXPECT_EQ(arena->used_bytes(), 0U);
+  }
+}
+
+TEST(ReturnSlot, RoomBeyondAllMemoryIsRefused) {
+  constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max();
+  for (const ArenaChecks checks : {ArenaChecks::kOff, ArenaChecks::kOn}) {
+    for (const bool chained : {false, true}) {
+      ArenaOptions options;
+      options.checks = checks;
+      Arena arena =
+          chained ? Arena::reserve_chained(1 << 20, options) : Arena::reserve(1 << 20, options);
+      ASSERT_NE(arena.push(100, 1), nullptr);
+      const ArenaMark before = arena.pos();
+      for (const std::size_t room :
+           {kMost, kMost - 1, kMost - 15, kMost - 100, kMost / 2 + 1, (std::size_t{1} << 47) + 1}) {
+        for (const std::size_t alignment : {std::size_t{1}, std::size_t{16}, std::size_t{4096}}) {
+          auto slot = scratch_in(arena, room, alignment);
+          EXPECT_FALSE(slot) << room;
+          EXPECT_EQ(Arena::last_error(), Errc::kSizeTooLarge);
+          EXPECT_EQ(slot.slot(), nullptr);
+          EXPECT_EQ(slot.arena().push(1), nullptr);
+          EXPECT_EQ(slot.commit(0), nullptr);
+        }
+      }
+      struct Huge {
+        char bytes[std::size_t{1} << 48];
+      };
+      const ReturnScratch<Huge> typed(arena);
+      EXPECT_FALSE(typed);
+      EXPECT_EQ(Arena::last_error(), Errc::kSizeTooLarge);
+      EXPECT_EQ(arena.pos(), before);
+      EXPECT_NE(arena.push(1), nullptr) << "its handle is not locked";
+    }
   }
 }
 
