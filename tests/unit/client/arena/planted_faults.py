@@ -30,7 +30,7 @@ LIBRARIES = ["-lgmock", "-lgtest_main", "-lgtest", "-lboost_json", "-lboost_cont
 
 PUSH, POSITIONS = "conformance/arena_conformance_test", "conformance/arena_positions_conformance_test"
 SCOPES, SCOPE_TEST = "conformance/arena_scopes_conformance_test", "unit/client/arena/temp_test"
-OWNED = "conformance/arena_owning_conformance_test"
+FRESH, OWNED = "unit/client/arena/arena_fresh_pages_test", "conformance/arena_owning_conformance_test"
 VLARRAY, PMR = "unit/client/arena/vlarray_test", "unit/client/arena/pmr_test"
 
 BUMP = "client/include/allot/detail/arena_bump.hpp"
@@ -64,6 +64,8 @@ FAULTS = [
     ("array_size_overflows", ARENA, "return __builtin_mul_overflow(count, size, &total) ? ~std::size_t{0} : total;",
      "(void)total; return count * size;", [PUSH]),
     ("zeroing_stops_early", ARENA, "size < dirty ? size : dirty", "size < dirty ? size / 2 : dirty", [PUSH]),
+    ("zeroed_push_touches_all", ARENA, "std::memset(block, 0, size < dirty ? size : dirty);\n    }",
+     "}\n    std::memset(block, 0, size);", [FRESH]),
     ("owned_array_overflows", OWNING, "if (__builtin_mul_overflow(count, sizeof(T), &bytes) ||",
      "bytes = count * sizeof(T); if (", [OWNED]),
     ("owned_node_overflows", OWNING,
@@ -71,6 +73,10 @@ FAULTS = [
      ") { bytes = 0; } bytes += objects_at(alignof(T)); if (bytes == 0) {", [OWNED]),
     # growth
     ("slow_size_unchecked", GROWTH, "if (size > kMaxArenaBytes) {", "if (false) {", []),
+    ("slow_zeroed_push_touches_all", GROWTH, "fill(start, std::min(start + size, dirty), 0);",
+     "(void)dirty; fill(start, start + size, 0);", []),
+    ("first_commit_is_filled", GROWTH, "block.committed != block.begin && step <= options_.max_commit_bytes",
+     "true", []),
     ("slow_push_past_the_end", GROWTH, "if (start + size > current_->end) {",
      "if (start + size > current_->end + 64) {", []),
     ("lone_block_becomes_current", GROWTH, "if (need > block_bytes) return push_lone",
