@@ -153,6 +153,10 @@ FAULTS = [
      "return {start, bytes, true, nullptr};", []),
     ("hook_not_told_of_pops", FACADE, "entry.core()->tell(ArenaEvent::Kind::kPop, bump, nullptr, size, place);",
      "", []),
+    ("hook_told_of_growth_late", FACADE, "if (core.committed() != committed) {",
+     "if (block == nullptr && core.committed() != committed) {", []),
+    ("hook_not_told_of_clear", FACADE,
+     "entry.core()->tell(ArenaEvent::Kind::kClear, entry.bump(), nullptr, before, place);", "", []),
     ("no_mutex", CORE, "core_->mutex_.lock(); locked_ = true;", "", []),
     # VlArray, pmr, C
     ("segment_index_wrong", ARRAY, "place - (kFirstElements << segment)", "place - kFirstElements", [VLARRAY]),
