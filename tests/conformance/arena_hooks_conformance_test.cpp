@@ -112,7 +112,7 @@ TEST_P(ArenaHooks, GrowthIsToldBeforeThePushThatNeededItAndAddsUp) {
 
 TEST_P(ArenaHooks, OfALockedArenaAreToldByOneThreadAtATime) {
   constexpr std::size_t kThreads = 4;
-  constexpr std::size_t kRounds = 300;
+  constexpr std::size_t kRounds = 3000;
   constexpr std::size_t kBytes = 48;
   std::vector<Told> told;
   Arena arena = hooked(told, true);
