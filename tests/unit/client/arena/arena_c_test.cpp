@@ -6,6 +6,7 @@
 
 extern "C" {
 int arena_from_c();
+int arena_from_c_of_kind(int kind);
 int arena_from_c_renamed();
 int arena_from_c_plain();
 }
@@ -13,6 +14,13 @@ int arena_from_c_plain();
 namespace {
 
 TEST(ArenaFromC, DoesWhatCallersInCExpect) { EXPECT_EQ(arena_from_c(), 0) << "arena_from_c.c"; }
+
+TEST(ArenaFromC, RefusesTheSameInEveryKind) {
+  for (const int kind :
+       {ALLOT_ARENA_FIXED, ALLOT_ARENA_CHAINED, ALLOT_ARENA_VIRTUAL, ALLOT_ARENA_CHAINED_VIRTUAL}) {
+    EXPECT_EQ(arena_from_c_of_kind(kind), 0) << "arena_from_c.c, kind " << kind;
+  }
+}
 
 TEST(ArenaFromC, TakesAnyPrefix) {
   EXPECT_EQ(arena_from_c_renamed(), 0) << "arena_from_c_renamed.c";

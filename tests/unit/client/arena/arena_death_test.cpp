@@ -138,5 +138,60 @@ TEST_F(ArenaDeath, PoisonedMemory) {
   EXPECT_DEATH(block[64] = 1, "use-after-poison");
 }
 
+TEST_F(ArenaDeath, WhatAClearLeavesIsPoisonedInEveryBlock) {
+  if (!test::kAddressSanitizer) GTEST_SKIP() << "needs AddressSanitizer";
+  ArenaOptions options;
+  options.block_bytes = options.max_block_bytes = 4096;
+  Arena arena = Arena::chained(options);
+  auto* const first = static_cast<volatile char*>(arena.push(4000));
+  auto* const second = static_cast<volatile char*>(arena.push(4000));
+  ASSERT_EQ(arena.clear(), Errc::kOk);
+  EXPECT_DEATH(first[0] = 1, "use-after-poison");
+  EXPECT_DEATH(first[3999] = 1, "use-after-poison");
+  EXPECT_DEATH(second[0] = 1, "use-after-poison") << "a block that is kept";
+  auto* const again = static_cast<volatile char*>(arena.push(10));
+  EXPECT_EQ(again, first);
+  again[9] = 1;
+  EXPECT_DEATH(again[10] = 1, "use-after-poison");
+}
+
+TEST_F(ArenaDeath, AVirtualArenaIsPoisonedAboveItsPosition) {
+  if (!test::kAddressSanitizer) GTEST_SKIP() << "needs AddressSanitizer";
+  for (const bool chained : {false, true}) {
+    Arena arena = chained ? Arena::reserve_chained(1 << 20) : Arena::reserve(1 << 20);
+    auto* const block = static_cast<volatile char*>(arena.push(100'000));
+    block[99'999] = 1;
+    EXPECT_DEATH(block[100'000] = 1, "use-after-poison");
+    EXPECT_DEATH(block[arena.committed() - 1] = 1, "use-after-poison") << "committed, not pushed";
+    ASSERT_EQ(arena.pop(50'000), Errc::kOk);
+    block[49'999] = 1;
+    EXPECT_DEATH(block[50'000] = 1, "use-after-poison");
+    // What goes back and is committed again is poisoned again.
+    EXPECT_GT(arena.shrink(), 0U);
+    ASSERT_EQ(arena.push(100'000, 1), block + 50'000);
+    block[149'999] = 1;
+    EXPECT_DEATH(block[150'000] = 1, "use-after-poison");
+    ASSERT_EQ(arena.clear(), Errc::kOk);
+    EXPECT_DEATH(block[0] = 1, "use-after-poison");
+  }
+}
+
+TEST_F(ArenaDeath, TheRestOfALoneBlockIsPoisoned) {
+  if (!test::kAddressSanitizer) GTEST_SKIP() << "needs AddressSanitizer";
+  ArenaOptions options;
+  options.block_bytes = options.max_block_bytes = 4096;
+  Arena arena = Arena::chained(options);
+  auto* const small = static_cast<volatile char*>(arena.push(16));
+  auto* const lone = static_cast<volatile char*>(arena.push(10'000));
+  lone[9'999] = 1;
+  EXPECT_DEATH(lone[10'000] = 1, "use-after-poison");
+  EXPECT_DEATH(lone[12'287] = 1, "use-after-poison") << "to the end of its pages";
+  ASSERT_EQ(arena.pop(4'000), Errc::kOk);
+  lone[5'999] = 1;
+  EXPECT_DEATH(lone[6'000] = 1, "use-after-poison");
+  small[15] = 1;
+  EXPECT_DEATH(small[16] = 1, "use-after-poison");
+}
+
 }  // namespace
 }  // namespace allot

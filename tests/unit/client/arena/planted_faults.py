@@ -29,7 +29,8 @@ LIBRARIES = ["-lgmock", "-lgtest_main", "-lgtest", "-lboost_json", "-lboost_cont
              "-lfmt", "-ltomlplusplus", "-lsystemd", "-lpthread"]
 
 PUSH, POSITIONS = "conformance/arena_conformance_test", "conformance/arena_positions_conformance_test"
-SCOPES, SCRATCH = "conformance/arena_scopes_conformance_test", "unit/client/arena/scratch_test"
+SCOPES, SCOPE_TEST = "conformance/arena_scopes_conformance_test", "unit/client/arena/temp_test"
+FRESH, OWNED = "unit/client/arena/arena_fresh_pages_test", "conformance/arena_owning_conformance_test"
 VLARRAY, PMR = "unit/client/arena/vlarray_test", "unit/client/arena/pmr_test"
 
 BUMP = "client/include/allot/detail/arena_bump.hpp"
@@ -63,7 +64,19 @@ FAULTS = [
     ("array_size_overflows", ARENA, "return __builtin_mul_overflow(count, size, &total) ? ~std::size_t{0} : total;",
      "(void)total; return count * size;", [PUSH]),
     ("zeroing_stops_early", ARENA, "size < dirty ? size : dirty", "size < dirty ? size / 2 : dirty", [PUSH]),
+    ("zeroed_push_touches_all", ARENA, "std::memset(block, 0, size < dirty ? size : dirty);\n    }",
+     "}\n    std::memset(block, 0, size);", [FRESH]),
+    ("owned_array_overflows", OWNING, "if (__builtin_mul_overflow(count, sizeof(T), &bytes) ||",
+     "bytes = count * sizeof(T); if (", [OWNED]),
+    ("owned_node_overflows", OWNING,
+     "|| __builtin_add_overflow(bytes, objects_at(alignof(T)), &bytes)) {",
+     ") { bytes = 0; } bytes += objects_at(alignof(T)); if (bytes == 0) {", [OWNED]),
     # growth
+    ("slow_size_unchecked", GROWTH, "if (size > kMaxArenaBytes) {", "if (false) {", []),
+    ("slow_zeroed_push_touches_all", GROWTH, "fill(start, std::min(start + size, dirty), 0);",
+     "(void)dirty; fill(start, start + size, 0);", []),
+    ("first_commit_is_filled", GROWTH, "block.committed != block.begin && step <= options_.max_commit_bytes",
+     "true", []),
     ("slow_push_past_the_end", GROWTH, "if (start + size > current_->end) {",
      "if (start + size > current_->end + 64) {", []),
     ("lone_block_becomes_current", GROWTH, "if (need > block_bytes) return push_lone",
@@ -113,12 +126,16 @@ FAULTS = [
     ("commit_takes_back", SCOPE, "if (keep) {", "if (false) {", []),
     ("commit_lowers_the_floor", SCOPE, "bump.floor == scope.cursor ? scope.floor : kNoFloor",
      "scope.floor", []),
-    ("alignment_not_restored_inline", TEMP, "bump.align_mask = scope.align_mask;", ";", [SCRATCH]),
+    ("alignment_not_restored_inline", TEMP, "bump.align_mask = scope.align_mask;", ";", [SCOPE_TEST]),
     ("scope_end_ignores_structure", TEMP, "|| bump.floor != scope.cursor", "", [SCOPES]),
     ("lease_leaves_the_registers", SCOPE,
      "std::exchange(ArenaAccess::bump(from), ArenaBump());\n  ArenaAccess::set(to, this);",
      "ArenaAccess::bump(from); ArenaAccess::set(to, this);", []),
     ("conflict_not_named", LEND, "if (is_named(arena, conflicts)) continue;", "(void)is_named;", []),
+    ("last_scratch_lent_twice", LEND, "if (is_named(arena, conflicts)) continue;",
+     "if (is_named(arena, conflicts) && i + 1 < kMaxScratchArenas) continue;", []),
+    ("scratches_outlive_their_thread", LEND, "thread_local ScratchArenas arenas; return arenas;",
+     "thread_local auto* const arenas = new ScratchArenas(); return *arenas;", []),
     ("return_slot_anywhere", LEND, "if (parent && !is_virtual) {", "if (false && !is_virtual) {", []),
     ("return_slot_keeps_all", LEND, "- std::max<std::size_t>(size_bytes_, 1) + used_bytes;", ";", []),
     ("return_slot_keeps_nothing", LEND, "if (used_bytes > 0) {", "if (false) {", []),
@@ -136,6 +153,10 @@ FAULTS = [
      "return {start, bytes, true, nullptr};", []),
     ("hook_not_told_of_pops", FACADE, "entry.core()->tell(ArenaEvent::Kind::kPop, bump, nullptr, size, place);",
      "", []),
+    ("hook_told_of_growth_late", FACADE, "if (core.committed() != committed) {",
+     "if (block == nullptr && core.committed() != committed) {", []),
+    ("hook_not_told_of_clear", FACADE,
+     "entry.core()->tell(ArenaEvent::Kind::kClear, entry.bump(), nullptr, before, place);", "", []),
     ("no_mutex", CORE, "core_->mutex_.lock(); locked_ = true;", "", []),
     # VlArray, pmr, C
     ("segment_index_wrong", ARRAY, "place - (kFirstElements << segment)", "place - kFirstElements", [VLARRAY]),

@@ -5,6 +5,7 @@
 int arena_from_c_renamed(void);
 int arena_from_c_plain(void);
 int arena_from_c(void);
+int arena_from_c_of_kind(int kind);
 
 #define CHECK(condition) \
   if (!(condition)) return __LINE__
@@ -98,6 +99,64 @@ int arena_from_c(void) {
   CHECK(AllotArenaPop(NULL, 1) != 0);
   CHECK(AllotArenaRelease(NULL) == 0);
   CHECK(AllotGetScratch(NULL, 3).arena == NULL);
+  CHECK(AllotArenaRelease(arena) == 0);
+  return 0;
+}
+
+int arena_from_c_of_kind(int kind) {
+  AllotArenaParams params;
+  AllotArena* arena;
+  AllotArenaMark start;
+  AllotArenaTemp temp;
+  char* block;
+  size_t used;
+  size_t i;
+
+  memset(&params, 0, sizeof params);
+  params.kind_plus_one = kind + 1;
+  params.size_bytes = 65536;
+  params.commit_bytes = 4096;
+  arena = AllotArenaAlloc(&params);
+  CHECK(arena != NULL);
+  start = AllotArenaPos(arena);
+  block = (char*)AllotArenaPush(arena, 1000);
+  CHECK(block != NULL);
+  for (i = 0; i < 1000; ++i) CHECK(block[i] == 0);
+  memset(block, 7, 1000);
+  used = allot_arena_used_bytes(arena);
+  CHECK(used == 1000);
+
+  /* Sizes that no sum may wrap round: each refused, and nothing has changed. */
+  for (i = 0; i < 40; ++i) {
+    CHECK(AllotArenaPush(arena, SIZE_MAX - i) == NULL);
+    CHECK(AllotArenaPushNoZero(arena, SIZE_MAX - i) == NULL);
+    CHECK(AllotArenaPushAligned(arena, SIZE_MAX - i, 1) == NULL);
+    CHECK(AllotArenaPushAligned(arena, SIZE_MAX - i, 4096) == NULL);
+  }
+  CHECK(AllotArenaPushAligned(arena, SIZE_MAX, SIZE_MAX) == NULL);
+  CHECK(AllotArenaPushAligned(arena, 1, SIZE_MAX / 2 + 1) == NULL);
+  CHECK(AllotArenaPushNoZero(arena, SIZE_MAX / 2 + 1) == NULL);
+  CHECK(allot_arena_last_error() != 0);
+  CHECK(AllotArenaPop(arena, used + 1) != 0);
+  CHECK(AllotArenaPop(arena, SIZE_MAX) != 0);
+  CHECK(allot_arena_used_bytes(arena) == used);
+  for (i = 0; i < 1000; ++i) CHECK(block[i] == 7);
+
+  temp = AllotArenaTempBegin(arena);
+  CHECK(temp.arena == arena);
+  CHECK(AllotArenaPushAligned(arena, 9, 256) != NULL);
+  CHECK(AllotArenaPush(arena, 20000) != NULL);
+  CHECK(AllotArenaPop(arena, used + 20000) != 0); /* below the open scope */
+  AllotArenaTempEnd(temp);
+  CHECK(allot_arena_used_bytes(arena) == used);
+  CHECK(AllotArenaPop(arena, used) == 0);
+  CHECK(AllotArenaPop(arena, 1) != 0);
+  CHECK(AllotArenaPopTo(arena, start) == 0);
+  CHECK((char*)AllotArenaPush(arena, 1000) == block);
+  for (i = 0; i < 1000; ++i) CHECK(block[i] == 0);
+  CHECK(AllotArenaPopTo(arena, start) == 0);
+  CHECK(AllotArenaClear(arena) == 0);
+  CHECK(AllotArenaPopTo(arena, start) != 0);
   CHECK(AllotArenaRelease(arena) == 0);
   return 0;
 }
