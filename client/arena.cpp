@@ -126,12 +126,10 @@ void* Arena::push_slow(std::size_t size, std::size_t alignment, unsigned how, co
   if (entry) {
     ArenaCore& core = *entry.core();
     detail::ArenaBump& bump = entry.bump();
-    const std::size_t committed = core.committed();
+    const std::uint64_t grown = core.grown_bytes();
     if ((how & kAuto) != 0) alignment = bump.align_mask + 1;
     void* const block = core.push(bump, size, alignment, (how & kZero) != 0, why);
-    if (core.committed() != committed) {
-      core.tell(ArenaEvent::Kind::kGrow, bump, block, core.committed() - committed, place);
-    }
+    core.tell_growth(bump, grown, block, place);
     if (block != nullptr) {
       core.tell(ArenaEvent::Kind::kPush, bump, block, size, place);
       return block;
@@ -148,7 +146,9 @@ std::size_t Arena::push_aligner(std::size_t alignment, Place place) noexcept {
   const ArenaEntry entry(*this, "push_aligner", place);
   Errc why = entry.why();
   if (entry) {
+    const std::uint64_t grown = entry.core()->grown_bytes();
     const std::size_t padding = entry.core()->align(entry.bump(), alignment, why);
+    entry.core()->tell_growth(entry.bump(), grown, nullptr, place);
     if (padding != kFailed) return padding;
   }
   set_arena_error(why);

@@ -151,6 +151,12 @@ class ArenaCore {
             Place place) const noexcept;
   void report(const ArenaBump& bump) const noexcept;
   [[nodiscard]] bool contains(const ArenaBump& bump, std::uintptr_t address) const noexcept;
+  /// Tells of growth since there was `before`, if there was any.
+  void tell_growth(const ArenaBump& bump, std::uint64_t before, const void* address,
+                   Place place) const noexcept {
+    if (grown_bytes_ == before) return;
+    tell(ArenaEvent::Kind::kGrow, bump, address, grown_bytes_ - before, place);
+  }
   [[nodiscard]] static std::uint64_t used(const ArenaBump& bump) noexcept {
     return bump.cursor - bump.origin;
   }
@@ -162,6 +168,8 @@ class ArenaCore {
   [[nodiscard]] bool checks() const noexcept { return checks_; }
   [[nodiscard]] const ArenaOptions& options() const noexcept { return options_; }
   [[nodiscard]] std::size_t committed() const noexcept { return committed_; }
+  /// All that was ever acquired or committed.
+  [[nodiscard]] std::uint64_t grown_bytes() const noexcept { return grown_bytes_; }
   [[nodiscard]] std::size_t reserved() const noexcept { return reserved_; }
   [[nodiscard]] bool instrumented() const noexcept { return instrumented_; }
   [[nodiscard]] Arena* holder() const noexcept { return holder_; }
@@ -228,6 +236,7 @@ class ArenaCore {
   EarlyEnd* early_ends_ = nullptr;
   std::size_t committed_ = 0;
   std::size_t reserved_ = 0;
+  std::uint64_t grown_bytes_ = 0;
   std::uint64_t stamp_ = 0;
   Arena* holder_ = nullptr;
   unsigned lease_depth_ = 0;

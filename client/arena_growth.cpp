@@ -135,11 +135,14 @@ ArenaBlock* ArenaCore::take_spare(std::size_t size, std::size_t alignment) noexc
 }
 
 ArenaBlock* ArenaCore::acquire(std::size_t bytes, std::size_t alignment, Errc& why) noexcept {
-  if (bytes > options_.limit_bytes - std::min(committed_, options_.limit_bytes)) keep_at_most(0);
-  if (bytes > options_.limit_bytes - std::min(committed_, options_.limit_bytes)) {
+  const auto room = [&](std::size_t committed) {
+    return options_.limit_bytes - std::min(committed, options_.limit_bytes);
+  };
+  if (bytes > room(committed_ - spare_bytes_)) {
     why = Errc::kArenaFull;
     return nullptr;
   }
+  if (bytes > room(committed_)) keep_at_most(0);
   auto* const block = new (std::nothrow) ArenaBlock();
   if (block == nullptr) {
     why = Errc::kMachineFull;
@@ -155,6 +158,7 @@ ArenaBlock* ArenaCore::acquire(std::size_t bytes, std::size_t alignment, Errc& w
   block->dirty = block->extent.zeroed ? block->begin : block->end;
   block->charged_bytes = block->extent.bytes;
   committed_ += block->extent.bytes;
+  grown_bytes_ += block->extent.bytes;
   reserved_ += block->extent.bytes;
   return block;
 }
@@ -202,6 +206,7 @@ Errc ArenaCore::commit(ArenaBlock& block, std::uintptr_t end) noexcept {
   block.committed += step;
   block.charged_bytes += step;
   committed_ += step;
+  grown_bytes_ += step;
   block.commit_step =
       std::max(block.commit_step, std::min(block.commit_step * 2, options_.max_commit_bytes));
   return Errc::kOk;
@@ -243,7 +248,9 @@ Extent ArenaCore::push_for_child(std::size_t bytes, std::size_t alignment, const
     why = Errc::kMachineFull;
     return {};
   }
+  const std::uint64_t grown = grown_bytes_;
   void* const got = push(entry.bump(), bytes, alignment, false, why);
+  tell_growth(entry.bump(), grown, got, made_at_);
   if (got == nullptr) {
     delete block;
     return {};

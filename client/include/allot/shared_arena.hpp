@@ -160,7 +160,7 @@ class SharedArena {
  private:
   template <class T>
   static constexpr void check_type() noexcept {
-    static_assert(std::is_trivially_copyable_v<T>,
+    static_assert(std::is_trivially_copyable_v<T> && !std::is_pointer_v<T>,
                   "a shared arena holds plain bytes: no destructor runs when a process is killed, "
                   "and pointers mean nothing in another process");
   }

@@ -25,7 +25,7 @@ namespace allot {
 
 template <class T>
 class SharedVlArray {
-  static_assert(std::is_trivially_copyable_v<T>,
+  static_assert(std::is_trivially_copyable_v<T> && !std::is_pointer_v<T>,
                 "an array in a region holds plain bytes: no destructor runs when a process is "
                 "killed, and pointers mean nothing in another process");
   static_assert(sizeof(T) <= detail::kMaxChunkUnits, "at most 256 KiB an element");

@@ -73,6 +73,48 @@ TEST(ArenaHook, GrowthAddsUpToWhatIsCommitted) {
   }
 }
 
+TEST(ArenaHook, IsToldOfGrowthAlsoWhereKeptBlocksGoBack) {
+  std::vector<Told> told;
+  ArenaOptions options;
+  options.hook = {&remember, &told};
+  options.block_bytes = options.max_block_bytes = 16 << 10;
+  options.limit_bytes = 64 << 10;
+  Arena arena = Arena::chained(options);
+  const ArenaMark start = arena.pos();
+  for (int i = 0; i < 3; ++i) ASSERT_NE(arena.push(16'000), nullptr);
+  ASSERT_EQ(arena.pop_to(start), Errc::kOk);
+  const std::size_t kept = arena.committed();
+  EXPECT_EQ(arena.push(60'000), nullptr);
+  EXPECT_EQ(arena.committed(), kept) << "a refused push gives nothing back";
+  told.clear();
+  ASSERT_NE(arena.push(20'000), nullptr);
+  ASSERT_EQ(told.size(), 2U);
+  EXPECT_EQ(told[0].kind, ArenaEvent::Kind::kGrow);
+  EXPECT_GE(told[0].size_bytes, 20'000U);
+  EXPECT_LT(told[0].size_bytes, 30'000U);
+}
+
+TEST(ArenaHook, IsToldOfGrowthForAlignmentAndForChildren) {
+  std::vector<Told> told;
+  ArenaOptions options;
+  options.hook = {&remember, &told};
+  options.commit_bytes = 4096;
+  Arena arena = Arena::reserve(1 << 20, options);
+  const auto grown = [&] {
+    std::size_t bytes = 0;
+    for (const Told& one : told) bytes += one.kind == ArenaEvent::Kind::kGrow ? one.size_bytes : 0;
+    return bytes;
+  };
+  ASSERT_NE(arena.push(1, 1), nullptr);
+  ASSERT_NE(arena.push_aligner(std::size_t{16} << 10), Arena::kFailed);
+  EXPECT_EQ(grown(), arena.committed());
+  ArenaOptions child_options;
+  child_options.source = arena;
+  Arena child = Arena::chained(child_options);
+  ASSERT_NE(child.push(200'000), nullptr);
+  EXPECT_EQ(grown(), arena.committed());
+}
+
 TEST(ArenaLog, WritesALineForEachEvent) {
   std::ostringstream out;
   spdlog::logger logger("arenas", std::make_shared<spdlog::sinks::ostream_sink_st>(out));
