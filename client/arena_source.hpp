@@ -52,7 +52,7 @@ class BlockSource {
   [[nodiscard]] virtual std::size_t decommit(std::byte* base, std::size_t bytes) noexcept;
   virtual void give_back(const Extent& extent) noexcept = 0;
   /// True if `bytes` acquired now would lie right behind `end`.
-  [[nodiscard]] virtual bool continues_at(const std::byte* end, std::size_t bytes) const noexcept;
+  [[nodiscard]] virtual bool continues_at(std::uintptr_t end, std::size_t bytes) const noexcept;
   /// Told when the arena was made, grew, was cleared, shrunk or popped across blocks.
   virtual void report(const ArenaReport& arena) noexcept;
   /// Unit of commits and of blocks.

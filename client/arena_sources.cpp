@@ -33,7 +33,7 @@ Errc BlockSource::commit(std::byte* /*base*/, std::size_t /*bytes*/, bool /*popu
 
 std::size_t BlockSource::decommit(std::byte* /*base*/, std::size_t /*bytes*/) noexcept { return 0; }
 
-bool BlockSource::continues_at(const std::byte* /*end*/, std::size_t /*bytes*/) const noexcept {
+bool BlockSource::continues_at(std::uintptr_t /*end*/, std::size_t /*bytes*/) const noexcept {
   return false;
 }
 
@@ -191,8 +191,8 @@ class ParentSource final : public BlockSource {
     return core_->push_for_child(bytes, alignment, {depth_, scope_}, why);
   }
 
-  bool continues_at(const std::byte* end, std::size_t bytes) const noexcept override {
-    return core_->continues_at(reinterpret_cast<std::uintptr_t>(end), bytes);
+  bool continues_at(std::uintptr_t end, std::size_t bytes) const noexcept override {
+    return core_->continues_at(end, bytes);
   }
 
   void give_back(const Extent& extent) noexcept override {

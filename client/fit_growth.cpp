@@ -126,7 +126,7 @@ FitExtent* FitCore::grow_by(std::size_t least, Errc& why) noexcept {
 
 FitExtent* FitCore::grow_at_top(std::size_t least) noexcept {
   if (source_ == nullptr) return nullptr;
-  const auto* const end = reinterpret_cast<const std::byte*>(highest_->end());
+  const std::uintptr_t end = highest_->end();
   Errc why = Errc::kOk;
   FitExtent* found = nullptr;
   for (const std::size_t bytes : {std::max(least, step_bytes_), least}) {

@@ -203,7 +203,7 @@ TEST_P(SharedArenas, ComeAndGoWithoutEndInTheSameMemory) {
 TEST_P(SharedArenas, AReaderReadsAndMayNotPush) {
   SharedArena mine = make("a", {});
   auto* const written = static_cast<char*>(mine.push(16));
-  std::strcpy(written, "for all");
+  std::memcpy(written, "for all", 8);
   SharedArena reader = SharedArena::attach(add_session(), "a", ShareAccess::kReadOnly).value();
   EXPECT_EQ(reader.push(16), nullptr);
   EXPECT_EQ(SharedArena::last_error(), Errc::kReadOnly);
@@ -211,7 +211,7 @@ TEST_P(SharedArenas, AReaderReadsAndMayNotPush) {
   ASSERT_NE(read, nullptr);
   EXPECT_STREQ(read, "for all");
   EXPECT_TRUE(test::write_faults(reinterpret_cast<std::byte*>(read))) << "a stray store";
-  std::strcpy(written, "changed");
+  std::memcpy(written, "changed", 8);
   EXPECT_STREQ(read, "changed") << "the same memory";
   SharedArena moved = std::move(reader);
   EXPECT_STREQ(read, "changed");
