@@ -155,7 +155,8 @@ class ArenasAnswer final : public RegionAnswer {
     const auto* const records = region::find_notes(region.view(), extent.first());
     if (records == nullptr) return false;
     for (std::uint32_t i = 0; i < region::ArenaNoteWords::kRecords; ++i) {
-      const auto note = region::read_note(records + i * region::ArenaNoteWords::kStride);
+      const auto note =
+          region::read_note(records + std::size_t{i} * region::ArenaNoteWords::kStride);
       if (!note) continue;
       list_.add(out, note_json(*note, extent.info));
       ++notes_;

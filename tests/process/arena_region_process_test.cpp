@@ -86,7 +86,7 @@ TEST_F(LateGrowth, IsTheNextGrowth) {
   EXPECT_EQ(arena.push(2 * kMiB, 1), first + 1000) << "it lies where it would have lain";
   const auto found = check();
   EXPECT_TRUE(found.is_clean) << found.text;
-  EXPECT_EQ(found.granted_bytes, arena.committed() + 64 * 1024) << "and its note";
+  EXPECT_EQ(found.granted_bytes, arena.committed() + 65'536) << "and its note";
   EXPECT_EQ(arena.release(), Errc::kOk);
   EXPECT_EQ(reservation_bytes(), 0U);
   session.trim();

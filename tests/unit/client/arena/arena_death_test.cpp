@@ -59,7 +59,7 @@ TEST_F(ArenaDeath, EveryArenaIsAConflict) {
     open.push_back(std::make_unique<Scratch>(std::span(conflicts), Place::here()));
     conflicts.push_back(&open.back()->arena());
   }
-  EXPECT_DEATH(Scratch(std::span<const Arena* const>(conflicts)),
+  EXPECT_DEATH((void)Scratch(std::span<const Arena* const>(conflicts)),
                "names each.*\n.*lent at.*death_test");
   while (!open.empty()) open.pop_back();
 }
