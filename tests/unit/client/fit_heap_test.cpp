@@ -89,7 +89,7 @@ TEST_F(FitHeapOnABuffer, TakesALongerExtentWhereManyMissTheAlignment) {
   for (void* const hole : holes) ASSERT_EQ(heap().free(hole), Errc::kOk);
   std::byte* const block = get(16, 64);
   EXPECT_EQ(address_of(block) % 64, 0U);
-  EXPECT_GT(block, base() + 99 * 64);
+  EXPECT_GT(block, base() + std::ptrdiff_t{99} * 64);
 }
 
 TEST_F(FitHeapOnABuffer, FindsTheOneThatFitsAmongManyThatDoNot) {
