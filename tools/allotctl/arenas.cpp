@@ -31,7 +31,7 @@ void print_arenas(const json::object& answer) {
       const std::string state = text_of(*one, "state");
       const bool hidden = state == "hidden";
       const bool exclusive = state == "exclusive";
-      const auto of_chunks = [exclusive](std::string text) {
+      const auto of_chunks = [exclusive](const std::string& text) {
         return exclusive ? std::string("-") : text;
       };
       table.add({text_of(*region, "region"), hidden ? "(unpublished)" : text_of(*one, "name"),

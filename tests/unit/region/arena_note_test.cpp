@@ -118,7 +118,7 @@ TEST(FindNotes, TakesOnlyABlockOfNotesWithAllItsWords) {
     return span;
   };
   const std::uint64_t span = span_of(kWordsPerGranule, CarveWord::kChunked, Words::kForm);
-  EXPECT_EQ(find_notes(region.view(), span), &region.word(span, Words::kFirst));
+  EXPECT_EQ(find_notes(region.view(), span), &region.word(span, Words::of_record(0)));
   const auto is_none = [&](std::uint64_t first) {
     return find_notes(region.view(), first) == nullptr;
   };

@@ -98,7 +98,8 @@ TEST_F(Pins, DeathUnpinsInSlicesOfAboutTheBudget) {
   std::uint32_t slices = 0;
   for (; region->recovery_pending() && slices < 1000; ++slices) {
     const std::size_t before = region->hidden_names().size();
-    const auto ended = region->recover_step(std::uint64_t{2} * region::kDefaultWords, region.now_ns);
+    const auto ended =
+        region->recover_step(std::uint64_t{2} * region::kDefaultWords, region.now_ns);
     EXPECT_LE(before - region->hidden_names().size(), 2U);
     EXPECT_EQ(ended.empty(), region->recovery_pending());
   }
