@@ -7,13 +7,12 @@
 
 #include <algorithm>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "bench/arena_families.hpp"
-#include "bench/contender.hpp"
 #include "bench/daemon.hpp"
 #include "bench/family.hpp"
+#include "bench/turns.hpp"
 
 namespace allot::bench {
 
@@ -23,24 +22,7 @@ constexpr std::size_t kArrayElements = 100'000'000;
 constexpr std::size_t kQuickArrayElements = 1'000'000;
 constexpr double kLeastScopeNs = 2;
 
-std::vector<Sample> run_rounds(const std::vector<std::string>& loops, std::size_t size_bytes,
-                               const Effort& effort, std::uint64_t fixed_pairs = 0,
-                               const std::string& environment = "ALLOT_BENCH=arena") {
-  std::vector<Contender> contenders;
-  contenders.reserve(loops.size());
-  for (const std::string& loop : loops) {
-    contenders.emplace_back(ContenderSpec{loop, loop, "", -1, fixed_pairs}, environment);
-    contenders.back().prepare(size_bytes, effort.round);
-  }
-  std::vector<Sample> samples(loops.size());
-  for (int round = 0; round < effort.rounds; ++round) {
-    for (std::size_t i = 0; i < contenders.size(); ++i) {
-      const std::size_t turn = (i + static_cast<std::size_t>(round)) % contenders.size();
-      samples[turn].add(contenders[turn].measure());
-    }
-  }
-  return samples;
-}
+constexpr const char* kEnvironment = "ALLOT_BENCH=arena";
 
 // `what` is "push" or "write".
 void measure_pushes(const std::string& what, std::size_t size_bytes, const Effort& effort,
@@ -50,7 +32,7 @@ void measure_pushes(const std::string& what, std::size_t size_bytes, const Effor
   const bool more = what == "push";
   if (more) loops.insert(loops.end(), {"push-std-pmr-known", "push-locked"});
   loops.push_back(what + "-protobuf");
-  const std::vector<Sample> samples = run_rounds(loops, size_bytes, effort);
+  const std::vector<Sample> samples = run_loops(loops, size_bytes, effort, kEnvironment);
   std::vector<NamedSample> others = {{"boost pmr", samples[3]}};
   if (more) {
     others.push_back({"std::pmr, its type known", samples[4]});
@@ -66,7 +48,7 @@ void measure_pushes(const std::string& what, std::size_t size_bytes, const Effor
 
 void measure_growth(const Effort& effort, std::vector<Measurement>& measurements) {
   const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const auto samples = run_rounds({"grow-arena", "grow-touch"}, page_bytes, effort);
+  const auto samples = run_loops({"grow-arena", "grow-touch"}, page_bytes, effort, kEnvironment);
   measurements.push_back({"arena",
                           "first growth, a page",
                           "ns",
@@ -79,8 +61,8 @@ void measure_growth_in_region(const Effort& effort, std::vector<Measurement>& me
   const Daemon daemon;
   const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const auto samples =
-      run_rounds({"grow-region", "grow-touch-only", "grow-region-and-back", "grow-touch"},
-                 page_bytes, effort, 0, daemon.environment());
+      run_loops({"grow-region", "grow-touch-only", "grow-region-and-back", "grow-touch"},
+                page_bytes, effort, daemon.environment());
   measurements.push_back({"arena",
                           "first growth in a region, a page",
                           "ns",
@@ -90,7 +72,7 @@ void measure_growth_in_region(const Effort& effort, std::vector<Measurement>& me
 }
 
 void measure_scope(const Effort& effort, std::vector<Measurement>& measurements) {
-  const auto samples = run_rounds({"temp-arena", "push-arena"}, 16, effort);
+  const auto samples = run_loops({"temp-arena", "push-arena"}, 16, effort, kEnvironment);
   const double allowed_ns = std::max(kLeastScopeNs, 2 * samples[1].median());
   measurements.push_back({"arena",
                           "scope begin and end",
@@ -103,7 +85,7 @@ void measure_scope(const Effort& effort, std::vector<Measurement>& measurements)
 void measure_array(const Effort& effort, std::vector<Measurement>& measurements) {
   const bool quick = effort.round < Effort{}.round;
   const std::size_t elements = quick ? kQuickArrayElements : kArrayElements;
-  auto samples = run_rounds({"array-vlarray", "array-vector"}, elements, effort, 1);
+  auto samples = run_loops({"array-vlarray", "array-vector"}, elements, effort, kEnvironment, 1);
   for (Sample& sample : samples) sample = sample.scaled(1.0 / static_cast<double>(elements));
   measurements.push_back({"arena",
                           "VlArray push_back of " + std::string(quick ? "10^6" : "10^8") + " ints",

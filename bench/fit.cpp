@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/contender.hpp"
 #include "bench/family.hpp"
+#include "bench/turns.hpp"
 
 namespace allot::bench {
 
@@ -17,18 +17,8 @@ namespace {
 
 void measure_mix(const std::string& name, std::size_t most_bytes, const Effort& effort,
                  std::vector<Measurement>& measurements) {
-  std::vector<Contender> contenders;
-  for (const char* const loop : {"mixed-fit", "mixed-interprocess", "mixed-malloc"}) {
-    contenders.emplace_back(ContenderSpec{loop, loop, ""}, "ALLOT_BENCH=fit");
-    contenders.back().prepare(most_bytes, effort.round);
-  }
-  std::vector<Sample> samples(contenders.size());
-  for (int round = 0; round < effort.rounds; ++round) {
-    for (std::size_t i = 0; i < contenders.size(); ++i) {
-      const std::size_t turn = (i + static_cast<std::size_t>(round)) % contenders.size();
-      samples[turn].add(contenders[turn].measure());
-    }
-  }
+  const std::vector<Sample> samples = run_loops({"mixed-fit", "mixed-interprocess", "mixed-malloc"},
+                                                most_bytes, effort, "ALLOT_BENCH=fit");
   measurements.push_back(
       {"fit", name, "ns", samples[0], {{"boost rbtree_best_fit", samples[1]}}, {}});
   measurements.push_back({"fit", name + ", malloc", "ns", samples[0], {{"glibc", samples[2]}}, {}});

@@ -12,6 +12,7 @@
 #include "bench/contender.hpp"
 #include "bench/daemon.hpp"
 #include "bench/family.hpp"
+#include "bench/turns.hpp"
 
 namespace allot::bench {
 
@@ -45,18 +46,13 @@ std::vector<Contender> make_contenders(const std::string& environment) {
 /// Interleaved rounds of those that take part; the samples are in their order.
 std::vector<NamedSample> run_rounds(const std::vector<Contender*>& contenders,
                                     std::size_t size_bytes, const Effort& effort) {
-  std::vector<NamedSample> samples;
-  for (Contender* const contender : contenders) {
-    contender->prepare(size_bytes, effort.round);
-    samples.push_back({contender->name(), {}});
+  for (Contender* const contender : contenders) contender->prepare(size_bytes, effort.round);
+  const std::vector<Sample> samples = take_turns(contenders, effort.rounds);
+  std::vector<NamedSample> named;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    named.push_back({contenders[i]->name(), samples[i]});
   }
-  for (int round = 0; round < effort.rounds; ++round) {
-    for (std::size_t i = 0; i < contenders.size(); ++i) {
-      const std::size_t turn = (i + static_cast<std::size_t>(round)) % contenders.size();
-      samples[turn].sample.add(contenders[turn]->measure());
-    }
-  }
-  return samples;
+  return named;
 }
 
 Measurement as_measurement(const std::vector<NamedSample>& samples, std::size_t size_bytes) {

@@ -293,43 +293,31 @@ std::unique_ptr<Loop> make() {
   return std::make_unique<T>();
 }
 
-const std::map<std::string, std::function<std::unique_ptr<Loop>()>>& loops() {
-  static const std::map<std::string, std::function<std::unique_ptr<Loop>()>> kLoops = {
-      {"push-arena", make<ArenaLoop<false>>},
-      {"push-bump", make<BumpLoop<false>>},
-      {"push-std-pmr", make_std_pmr<false>},
-      {"push-std-pmr-known", make_std_pmr<false, true>},
-      {"push-locked", make<ArenaLoop<false, true>>},
-      {"push-boost-pmr", make_boost_pmr<false>},
-      {"push-protobuf", [] { return make_protobuf_loop(false); }},
-      {"write-arena", make<ArenaLoop<true>>},
-      {"write-bump", make<BumpLoop<true>>},
-      {"write-std-pmr", make_std_pmr<true>},
-      {"write-boost-pmr", make_boost_pmr<true>},
-      {"write-protobuf", [] { return make_protobuf_loop(true); }},
-      {"push-shared", make<SharedLoop>},
-      {"grow-arena", make<GrowthLoop>},
-      {"grow-touch", make<TouchLoop<true>>},
-      {"grow-region", make<RegionGrowthLoop<false>>},
-      {"grow-region-and-back", make<RegionGrowthLoop<true>>},
-      {"grow-touch-only", make<TouchLoop<false>>},
-      {"temp-arena", make<TempLoop>},
-      {"array-vlarray", make<VlArrayLoop>},
-      {"array-vector", make<VectorLoop>}};
-  return kLoops;
-}
-
 }  // namespace
 
-std::vector<std::string> arena_loop_names() {
-  std::vector<std::string> names;
-  for (const auto& [name, unused] : loops()) names.push_back(name);
-  return names;
-}
-
-std::unique_ptr<Loop> make_arena_loop(const std::string& name) {
-  const auto found = loops().find(name);
-  return found == loops().end() ? nullptr : found->second();
+const LoopTable& arena_loops() {
+  static const LoopTable kLoops = {{"push-arena", make<ArenaLoop<false>>},
+                                   {"push-bump", make<BumpLoop<false>>},
+                                   {"push-std-pmr", make_std_pmr<false>},
+                                   {"push-std-pmr-known", make_std_pmr<false, true>},
+                                   {"push-locked", make<ArenaLoop<false, true>>},
+                                   {"push-boost-pmr", make_boost_pmr<false>},
+                                   {"push-protobuf", [] { return make_protobuf_loop(false); }},
+                                   {"write-arena", make<ArenaLoop<true>>},
+                                   {"write-bump", make<BumpLoop<true>>},
+                                   {"write-std-pmr", make_std_pmr<true>},
+                                   {"write-boost-pmr", make_boost_pmr<true>},
+                                   {"write-protobuf", [] { return make_protobuf_loop(true); }},
+                                   {"push-shared", make<SharedLoop>},
+                                   {"grow-arena", make<GrowthLoop>},
+                                   {"grow-touch", make<TouchLoop<true>>},
+                                   {"grow-region", make<RegionGrowthLoop<false>>},
+                                   {"grow-region-and-back", make<RegionGrowthLoop<true>>},
+                                   {"grow-touch-only", make<TouchLoop<false>>},
+                                   {"temp-arena", make<TempLoop>},
+                                   {"array-vlarray", make<VlArrayLoop>},
+                                   {"array-vector", make<VectorLoop>}};
+  return kLoops;
 }
 
 }  // namespace allot::bench

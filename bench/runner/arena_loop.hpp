@@ -5,8 +5,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "bench/runner/loop.hpp"
 
@@ -14,10 +12,8 @@ namespace allot::bench {
 
 inline constexpr std::size_t kArenaBufferBytes = std::size_t{1} << 20;
 
-/// Names of the loops below.
-[[nodiscard]] std::vector<std::string> arena_loop_names();
-/// nullptr if there is none of this name.
-[[nodiscard]] std::unique_ptr<Loop> make_arena_loop(const std::string& name);
+/// The loops of this file.
+[[nodiscard]] const LoopTable& arena_loops();
 /// nullptr where protobuf is not installed.
 [[nodiscard]] std::unique_ptr<Loop> make_protobuf_loop(bool write);
 

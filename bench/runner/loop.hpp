@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <functional>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -39,6 +41,9 @@ class Loop {
  protected:
   Loop() = default;
 };
+
+/// How to make a loop, by the name that the driver asks for it.
+using LoopTable = std::map<std::string, std::function<std::unique_ptr<Loop>()>>;
 
 /// malloc and free of this process: glibc's, or those of what LD_PRELOAD names.
 [[nodiscard]] std::unique_ptr<Loop> make_malloc_loop();

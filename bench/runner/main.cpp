@@ -12,10 +12,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstring>
-#include <functional>
 #include <iostream>
-#include <map>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include <allot/session.hpp>
 
@@ -38,26 +38,27 @@ struct Settings {
   std::uint64_t blocks = 0;
 };
 
-const std::map<std::string, std::function<std::unique_ptr<Loop>()>>& loops() {
-  static const std::map<std::string, std::function<std::unique_ptr<Loop>()>> kLoops = {
-      {"malloc", make_malloc_loop},
-      {"allot", make_allot_loop},
-      {"allot-inline", make_allot_inline_loop},
-      {"interprocess", make_interprocess_loop}};
+const LoopTable& loops() {
+  static const LoopTable kLoops = [] {
+    LoopTable all = {{"malloc", make_malloc_loop},
+                     {"allot", make_allot_loop},
+                     {"allot-inline", make_allot_inline_loop},
+                     {"interprocess", make_interprocess_loop}};
+    all.insert(arena_loops().begin(), arena_loops().end());
+    all.insert(mixed_loops().begin(), mixed_loops().end());
+    return all;
+  }();
   return kLoops;
 }
 
 std::vector<std::string> allocator_names() {
-  std::vector<std::string> names = arena_loop_names();
-  for (const std::string& name : mixed_loop_names()) names.push_back(name);
+  std::vector<std::string> names;
   for (const auto& [name, unused] : loops()) names.push_back(name);
   return names;
 }
 
 std::unique_ptr<Loop> make_loop(const std::string& name) {
-  const auto found = loops().find(name);
-  std::unique_ptr<Loop> loop = found != loops().end() ? found->second() : make_mixed_loop(name);
-  if (loop == nullptr) loop = make_arena_loop(name);
+  std::unique_ptr<Loop> loop = loops().at(name)();
   if (loop == nullptr) throw std::runtime_error("no " + name + " in this build");
   return loop;
 }

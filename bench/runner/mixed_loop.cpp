@@ -4,8 +4,6 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <functional>
-#include <map>
 #include <new>
 #include <random>
 #include <span>
@@ -129,27 +127,14 @@ class MixedLoop final : public Loop {
   std::uint64_t prepared_ns_ = 0;
 };
 
-using Make = std::function<std::unique_ptr<Loop>()>;
+}  // namespace
 
-const std::map<std::string, Make>& mixed_loops() {
-  static const std::map<std::string, Make> kLoops = {
+const LoopTable& mixed_loops() {
+  static const LoopTable kLoops = {
       {"mixed-fit", [] { return std::make_unique<MixedLoop<FitHeapMix>>(); }},
       {"mixed-interprocess", [] { return std::make_unique<MixedLoop<InterprocessMix>>(); }},
       {"mixed-malloc", [] { return std::make_unique<MixedLoop<MallocMix>>(); }}};
   return kLoops;
-}
-
-}  // namespace
-
-std::vector<std::string> mixed_loop_names() {
-  std::vector<std::string> names;
-  for (const auto& [name, unused] : mixed_loops()) names.push_back(name);
-  return names;
-}
-
-std::unique_ptr<Loop> make_mixed_loop(const std::string& name) {
-  const auto found = mixed_loops().find(name);
-  return found == mixed_loops().end() ? nullptr : found->second();
 }
 
 }  // namespace allot::bench

@@ -7,17 +7,11 @@
 // holes, do not count.
 #pragma once
 
-#include <memory>
-#include <string>
-#include <vector>
-
 #include "bench/runner/loop.hpp"
 
 namespace allot::bench {
 
-/// Names of the loops below.
-[[nodiscard]] std::vector<std::string> mixed_loop_names();
-/// nullptr if there is none of this name.
-[[nodiscard]] std::unique_ptr<Loop> make_mixed_loop(const std::string& name);
+/// The loops of this file.
+[[nodiscard]] const LoopTable& mixed_loops();
 
 }  // namespace allot::bench
