@@ -35,8 +35,13 @@ class Channel {
   [[nodiscard]] Outcome latest_outcome() const noexcept { return outcome_; }
   /// Sends a message whose answer nobody waits for. False if it is lost. Any thread.
   virtual bool post(const protocol::Body& body) = 0;
-  /// Answers that came after their caller's deadline, each handed out once. Does not wait.
-  [[nodiscard]] virtual std::vector<protocol::Body> take_late_answers() = 0;
+  /// Sends `body`, whose answer is a late one, and returns its number; 0 if it is not sent, or if
+  /// this channel answers at once and there is nothing to be gained.
+  [[nodiscard]] virtual std::uint64_t request_ahead(const protocol::Body& body) = 0;
+  /// Answers that came after their caller's deadline, or to requests ahead; each handed out once.
+  /// Waits until `deadline` for one, unless some are there; Deadline::min() does not wait.
+  [[nodiscard]] virtual std::vector<protocol::Message> take_late_answers(
+      platform::Deadline deadline) = 0;
   /// False once no request will ever be answered. Does not wait.
   [[nodiscard]] virtual bool is_connected() const noexcept = 0;
   /// In a forked child: lets go of the parent's connection without a word.

@@ -157,7 +157,9 @@ class EmbeddedChannel final : public Channel {
     return true;
   }
 
-  std::vector<p::Body> take_late_answers() override { return {}; }
+  std::uint64_t request_ahead(const p::Body& /*body*/) override { return 0; }
+
+  std::vector<p::Message> take_late_answers(platform::Deadline /*deadline*/) override { return {}; }
 
   [[nodiscard]] bool is_connected() const noexcept override { return service_ != nullptr; }
 

@@ -74,19 +74,21 @@ Errc SessionState::check_owner(std::uint32_t word) const noexcept {
 
 // --- free ---
 
-Errc SessionState::free(void* block) noexcept {
-  if (block == nullptr) return Errc::kOk;
-  CallDeadline deadline(parts_.deadline);
-  BlockRef found;
-  if (const Errc errc = locate(block, found, deadline); errc != Errc::kOk) return errc;
+Errc SessionState::free(void* block) noexcept { return free_n({&block, 1}).errc; }
+
+bool SessionState::is_of_session(const BlockRef& found) const noexcept {
+  return found.span.head.state == region::SpanState::kGranted && found.span.head.session == id_;
+}
+
+Errc SessionState::free(const BlockRef& found, void* block, FreedRun& run,
+                        CallDeadline& deadline) noexcept {
   ThreadHeap* heap = this_threads_heap();
   if (heap == nullptr && heap_refused_.load_relaxed() == 0) {
     // For its counters; a thread that cannot have one does without.
     if (auto attached = heap_for_this_thread(deadline); attached) heap = *attached;
   }
   const std::uint32_t first = found.span.first;
-  const bool of_session =
-      found.span.head.state == region::SpanState::kGranted && found.span.head.session == id_;
+  const bool of_session = is_of_session(found);
   const bool to_stack = of_session && heap != nullptr && cells_[first].heap == heap;
   const bool own_span =
       to_stack || (of_session && found.carving.kind == region::Carving::Kind::kLarge);
@@ -99,13 +101,17 @@ Errc SessionState::free(void* block) noexcept {
     }
     // R8 pairs with A8 in collect_span(): our last writes happen before the block's reuse.
     if (found.word->compare_exchange_acq_rel(word, OwnWord::after_free(word, next_owner))) {
-      count_free(found.carving.bin, heap);
+      // Another session's pool is none of ours: its blocks count as those of a class.
+      const bool foreign_pool = !of_session && found.carving.bin >= region::kFirstPoolBin;
+      count_free(foreign_pool ? region::bin_of(found.carving.block_bytes) : found.carving.bin,
+                 heap);
       if (to_stack) {
         heap->push(cells_[first], block, found.word);
       } else if (own_span) {
         keep_freed_large(first, deadline);
       } else {
-        free_elsewhere(found, of_session);
+        if (!run.is_empty && run.latest.span.first != first) end_run(run);
+        run = {found, false, of_session};
       }
       return Errc::kOk;
     }
@@ -120,6 +126,11 @@ void SessionState::count_free(std::uint32_t bin, ThreadHeap* heap) noexcept {
   }
   const std::lock_guard counting(counters_mutex_);
   if (session_heap_ != nullptr) session_heap_->count_free(bin);
+}
+
+void SessionState::end_run(FreedRun& run) noexcept {
+  if (!run.is_empty) free_elsewhere(run.latest, run.of_session);
+  run.is_empty = true;
 }
 
 // The span's owner, or the daemon, is told where to look; a lost hint costs a later scan.
@@ -245,7 +256,7 @@ std::vector<Handle> SessionState::offers() {
       const std::uint32_t word = view_.word(span->first, i).load_acquire();
       if (OwnWord::owner(word) != id_ || !OwnWord::is_offered(word)) continue;
       const std::uint64_t in_span =
-          carving.bin == kLargeBin ? 0 : region::block_offset(region::kSizeClasses[carving.bin], i);
+          carving.bin == kLargeBin ? 0 : region::block_offset(carving.cut, i);
       out.push_back(Handle::make(parts_.welcome.region_tag, span->first * kGranuleBytes + in_span,
                                  OwnWord::generation(word)));
     }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "client/session_state.hpp"
+#include "shared/platform/populate.hpp"
 
 namespace allot::detail {
 
@@ -16,8 +17,12 @@ using region::kGranuleBytes;
 
 namespace {
 
-// A request for spans grows with demand up to this much, so that messages stay rare.
-constexpr std::uint32_t kMaxBatchGranules = 256;
+// A request for spans grows with what the session has, so that messages stay rare and little is
+// granted in vain: for small sessions at least so much, then an eighth, at most so much.
+constexpr std::uint64_t kUsualBatchGranules = 16;
+constexpr std::uint64_t kMaxBatchGranules = 1024;
+constexpr std::uint64_t kBatchDivisor = 8;
+constexpr std::uint64_t kMaxWordsPerBatch = std::uint64_t{1} << 20;  // the daemon's limit
 // Own words that any one-granule span is granted with, so that spare spans serve many classes.
 constexpr std::uint32_t kUsualWords = region::kDefaultWords;
 
@@ -82,45 +87,86 @@ Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin, CallDeadline&
   auto heap = heap_for_this_thread(deadline);
   if (!heap) return heap.error();
   if (*heap == nullptr) return Error(Errc::kClosed, "the thread is ending");
+  if (!(*heap)->is_open(bin)) {
+    auto lock = lock_open(deadline);
+    if (!lock) return lock.error();
+    if (!(*heap)->open_pool(bin, pools_[bin - region::kFirstPoolBin])) {
+      return Error(Errc::kAddressSpace, "a pool's stack");
+    }
+  }
   for (;;) {
     void* block = nullptr;
     if (try_pop(**heap, bin, block)) return block;
     // Empty, or damaged at the top by somebody who writes where he should not.
     if ((*heap)->drop_damaged(bin) > 0) continue;
     if ((*heap)->collect(bin)) continue;
-    const region::SizeClass& size_class = region::kSizeClasses[bin];
-    auto lock = lock_open(deadline);
-    if (!lock) return lock.error();
-    auto first = take_span_locked(size_class.span_granules, words_of(size_class), deadline);
+    const region::SizeClass& size_class = (*heap)->cut_of(bin);
+    auto first = take_span(size_class.span_granules, words_of(size_class), deadline);
     if (!first) return first.error();
     (*heap)->carve(bin, *first, window_granules_.load_relaxed() * kGranuleBytes);
+    if (!(*heap)->is_growing(bin)) continue;
+    // In one call instead of a fault a page.
+    platform::populate(mapping_.data() + *first * kGranuleBytes,
+                       size_class.span_granules * kGranuleBytes);
   }
 }
 
 // --- spans ---
 
-Expected<std::uint32_t> SessionState::take_span_locked(std::uint32_t granules, std::uint32_t words,
-                                                       CallDeadline& deadline) {
+Expected<std::uint32_t> SessionState::take_span(std::uint32_t granules, std::uint32_t words,
+                                                CallDeadline& deadline) {
+  auto lock = lock_open(deadline);
+  if (!lock) return lock.error();
   const SpareKind kind{granules, words};
   book_late_answers_locked();
+  if (spares_[kind].empty() && ahead_.request != 0 && ahead_.kind == kind) {
+    book_late_answers_locked(deadline.at());
+  }
   if (spares_[kind].empty()) {
-    // Each request asks for twice as much as the last, up to a limit; if that is refused, for one.
-    std::uint32_t& batch = next_batch_[kind];
-    const std::uint32_t most = std::max(kMaxBatchGranules / granules, 1U);
-    batch = std::clamp(batch * 2, 1U, most);
-    auto granted = batch > 1 ? grant_locked({granules, batch, words, 1}, deadline)
-                             : grant_or_trim_locked({granules, 1, words, 1}, deadline);
-    if (!granted && batch > 1 && granted.error() != Errc::kDeadline &&
-        granted.error() != Errc::kDaemonGone) {
-      batch = 1;
-      granted = grant_or_trim_locked({granules, 1, words, 1}, deadline);
-    }
-    if (!granted) return granted.error();
-    store_spares_locked(*granted);
+    if (auto obtained = obtain_spares_locked(kind, deadline); !obtained) return obtained.error();
   }
   const std::uint32_t first = spares_[kind].back();
   spares_[kind].pop_back();
+  ask_ahead_locked(kind);
   return first;
+}
+
+Expected<void> SessionState::obtain_spares_locked(const SpareKind& kind, CallDeadline& deadline) {
+  const auto [granules, words] = kind;
+  const std::uint32_t batch = next_batch(kind);
+  auto granted = batch > 1 ? grant_locked({granules, batch, words, 1}, deadline)
+                           : grant_or_trim_locked({granules, 1, words, 1}, deadline);
+  if (!granted && batch > 1 && granted.error() != Errc::kDeadline &&
+      granted.error() != Errc::kDaemonGone) {
+    obtained_.erase(kind);
+    granted = grant_or_trim_locked({granules, 1, words, 1}, deadline);
+  }
+  if (!granted) return granted.error();
+  ahead_.is_refused = false;
+  store_spares_locked(*granted);
+  return {};
+}
+
+// Of small sessions as many as they have, which doubles what they have.
+std::uint32_t SessionState::next_batch(const SpareKind& kind) {
+  const std::uint64_t has = std::max<std::uint64_t>(obtained_[kind] * kind.granules, 1);
+  const std::uint64_t wanted =
+      std::clamp(has / kBatchDivisor, std::min(has, kUsualBatchGranules), kMaxBatchGranules);
+  const std::uint64_t most_spans = kMaxWordsPerBatch / kind.words;
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(wanted / kind.granules, 1, most_spans));
+}
+
+// Where a session grows, the next spans are asked for while half of the latest are left, so that
+// nobody waits for them.
+void SessionState::ask_ahead_locked(const SpareKind& kind) {
+  const std::uint32_t batch = next_batch(kind);
+  if (ahead_.request != 0 || ahead_.is_refused || batch * kind.granules < kUsualBatchGranules ||
+      spares_[kind].size() > batch / 2) {
+    return;
+  }
+  ahead_ = {parts_.channel->request_ahead(p::GrantRequest{kind.granules, batch, kind.words, 1}),
+            kind, false};
 }
 
 Expected<p::Granted> SessionState::grant_locked(const p::GrantRequest& wanted,
@@ -155,7 +201,9 @@ Expected<p::Granted> SessionState::grant_or_trim_locked(const p::GrantRequest& w
 }
 
 void SessionState::store_spares_locked(const p::Granted& granted) {
-  auto& spares = spares_[{granted.granules, static_cast<std::uint32_t>(granted.words)}];
+  const SpareKind kind{granted.granules, static_cast<std::uint32_t>(granted.words)};
+  obtained_[kind] += granted.count;
+  auto& spares = spares_[kind];
   for (std::uint32_t i = granted.count; i-- > 0;) {
     spares.push_back(static_cast<std::uint32_t>(granted.first) + i * granted.granules);
   }
@@ -201,7 +249,7 @@ std::size_t SessionState::trim() noexcept {
   auto lock = lock_open(deadline);
   if (!lock) return 0;
   book_late_answers_locked();
-  next_batch_.clear();
+  obtained_.clear();
   return trim_locked(deadline);
 }
 

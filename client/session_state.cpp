@@ -141,8 +141,12 @@ Expected<p::Body> SessionState::request(const p::Body& body, CallDeadline& deadl
 
 // What a request brought after its caller had given up: spans and heaps are kept, pins and
 // reservations are let go. And what could not be sent when it came.
-void SessionState::book_late_answers_locked() {
-  for (const p::Body& late : parts_.channel->take_late_answers()) {
+void SessionState::book_late_answers_locked(platform::Deadline until) {
+  for (const auto& [request, late] : parts_.channel->take_late_answers(until)) {
+    if (request != 0 && request == ahead_.request) {
+      ahead_.request = 0;
+      ahead_.is_refused = std::holds_alternative<p::Failure>(late);
+    }
     if (const auto* granted = std::get_if<p::Granted>(&late); granted != nullptr) {
       if (!open_window_locked(granted->high_water_granules)) continue;
       if (!book_growth_locked(*granted)) store_spares_locked(*granted);

@@ -24,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include <allot/pool.hpp>
 #include <allot/session.hpp>
 
 #include "client/arena_notes.hpp"
@@ -68,6 +69,20 @@ class SessionState {
   Errc free(void* block) noexcept;
   [[nodiscard]] std::size_t usable_size(const void* block) noexcept;
   std::size_t trim() noexcept;
+
+  // Pools and batches (session_pools.cpp).
+  struct OpenedPool {
+    std::uint32_t bin = 0;
+    std::uint32_t block_bytes = 0;
+  };
+  [[nodiscard]] Expected<OpenedPool> open_pool(const BlockPoolOptions& options);
+  [[nodiscard]] void* allocate_in_pool(std::uint32_t bin) noexcept;
+  [[nodiscard]] Batch allocate_n(std::size_t size_bytes, std::span<void*> blocks) noexcept;
+  [[nodiscard]] Batch allocate_n(std::uint32_t bin, std::span<void*> blocks) noexcept;
+  static constexpr std::uint32_t kAnyBin = ~std::uint32_t{0};
+  /// Only of this bin, or another session's of `block_bytes`, unless it is kAnyBin.
+  Batch free_n(std::span<void* const> blocks, std::uint32_t bin = kAnyBin,
+               std::size_t block_bytes = 0) noexcept;
 
   // Reservations (session_reservations.cpp): address space for one arena, made usable from its
   // beginning, span by span. What the calls take and give are addresses of this process.
@@ -161,7 +176,7 @@ class SessionState {
   }
   [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body,
                                                  CallDeadline& deadline);
-  void book_late_answers_locked();
+  void book_late_answers_locked(platform::Deadline until = platform::Deadline::min());
 
   // Heaps; mutex_ held where the name ends in _locked.
   [[nodiscard]] ThreadHeap* this_threads_heap() noexcept;
@@ -173,9 +188,11 @@ class SessionState {
 
   // Small and medium blocks.
   [[nodiscard]] Expected<void*> allocate_from_bin(std::uint32_t bin, CallDeadline& deadline);
-  [[nodiscard]] Expected<std::uint32_t> take_span_locked(std::uint32_t granules,
-                                                         std::uint32_t words,
-                                                         CallDeadline& deadline);
+  [[nodiscard]] Expected<std::uint32_t> take_span(std::uint32_t granules, std::uint32_t words,
+                                                  CallDeadline& deadline);
+  [[nodiscard]] Expected<void> obtain_spares_locked(const SpareKind& kind, CallDeadline& deadline);
+  [[nodiscard]] std::uint32_t next_batch(const SpareKind& kind);
+  void ask_ahead_locked(const SpareKind& kind);
   [[nodiscard]] Expected<protocol::Granted> grant_locked(const protocol::GrantRequest& wanted,
                                                          CallDeadline& deadline);
   /// The same; if there is no room, what this process has in reserve goes back first.
@@ -241,7 +258,21 @@ class SessionState {
   [[nodiscard]] Errc locate(const void* block, region::BlockRef& found,
                             CallDeadline& deadline) noexcept;
   [[nodiscard]] Errc check_owner(std::uint32_t word) const noexcept;
+  // Blocks of one span that were freed to whoever has it, and that he does not know of as yet.
+  struct FreedRun {
+    region::BlockRef latest;
+    bool is_empty = true;
+    bool of_session = false;
+  };
+  [[nodiscard]] bool is_of_session(const region::BlockRef& found) const noexcept;
+  [[nodiscard]] Errc free(const region::BlockRef& found, void* block, FreedRun& run,
+                          CallDeadline& deadline) noexcept;
+  [[nodiscard]] Errc free_in_pool(std::uint32_t bin, std::size_t block_bytes, void* block,
+                                  FreedRun& run, CallDeadline& deadline) noexcept;
+  void end_run(FreedRun& run) noexcept;
   void free_elsewhere(const region::BlockRef& found, bool of_session) noexcept;
+  [[nodiscard]] static Batch finish_batch(std::span<void*> blocks, std::size_t count,
+                                          Error error) noexcept;
   void count_free(std::uint32_t bin, ThreadHeap* heap) noexcept;
   [[nodiscard]] Expected<void*> take_offered(Handle handle, bool only_own,
                                              CallDeadline& deadline) noexcept;
@@ -271,8 +302,16 @@ class SessionState {
   std::vector<ThreadHeap*> heaps_;
   std::mutex parked_mutex_;  // of parked_; a thread that ends waits for no daemon
   std::vector<ThreadHeap*> parked_;
+  std::vector<PoolShape> pools_;  // by bin, from kFirstPoolBin on
   std::map<SpareKind, std::vector<std::uint32_t>> spares_;
-  std::map<SpareKind, std::uint32_t> next_batch_;
+  std::map<SpareKind, std::uint64_t> obtained_;  // spans, since the latest trim
+  // The one request for spans whose answer nobody waits for; the number is 0 if there is none.
+  struct Ahead {
+    std::uint64_t request = 0;
+    SpareKind kind{};
+    bool is_refused = false;  // the latest; no other is made before spans come again
+  };
+  Ahead ahead_;
   std::map<std::uint32_t, LargeSpan> large_;  // by first granule
   LargeCache large_cache_;
   std::uint64_t large_cache_bytes_ = 0;

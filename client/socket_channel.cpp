@@ -127,7 +127,7 @@ Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline
     if (!answer) return answer.error();
     if (answer->message.request != request) {
       // To an earlier request whose caller's deadline had passed, or to a post().
-      late_answers_.push_back(answer->message.body);
+      late_answers_.push_back(answer->message);
       continue;
     }
     set_outcome(Outcome::kAnswered);
@@ -143,11 +143,17 @@ bool SocketChannel::post(const p::Body& body) {
   return socket_ && platform::send_message(socket_, p::encode({0, body}));
 }
 
-std::vector<p::Body> SocketChannel::take_late_answers() {
+std::uint64_t SocketChannel::request_ahead(const p::Body& body) {
+  if (!socket_) return 0;
+  const std::uint64_t request = next_request_++;
+  return platform::send_message(socket_, p::encode({request, body})) ? request : 0;
+}
+
+std::vector<p::Message> SocketChannel::take_late_answers(platform::Deadline deadline) {
   while (socket_) {
-    auto answer = receive(platform::Deadline::min());
+    auto answer = receive(late_answers_.empty() ? deadline : platform::Deadline::min());
     if (!answer) break;
-    late_answers_.push_back(answer->message.body);
+    late_answers_.push_back(answer->message);
   }
   return std::exchange(late_answers_, {});
 }

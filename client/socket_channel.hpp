@@ -34,7 +34,9 @@ class SocketChannel final : public Channel {
   [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body,
                                                  platform::Deadline deadline) override;
   bool post(const protocol::Body& body) override;
-  [[nodiscard]] std::vector<protocol::Body> take_late_answers() override;
+  [[nodiscard]] std::uint64_t request_ahead(const protocol::Body& body) override;
+  [[nodiscard]] std::vector<protocol::Message> take_late_answers(
+      platform::Deadline deadline) override;
   [[nodiscard]] bool is_connected() const noexcept override {
     return socket_ && !platform::has_hung_up(socket_);
   }
@@ -50,7 +52,7 @@ class SocketChannel final : public Channel {
 
   platform::Descriptor socket_;
   std::uint64_t next_request_ = 1;
-  std::vector<protocol::Body> late_answers_;
+  std::vector<protocol::Message> late_answers_;
 };
 
 }  // namespace allot

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <new>
 
 #include "shared/platform/random.hpp"
@@ -16,9 +17,10 @@ using detail::OwnWord;
 using detail::SpanCell;
 using region::CarveWord;
 using region::kClassCount;
+using region::kFirstPoolBin;
 using region::kSizeClasses;
 
-static_assert(region::kBinCount <= detail::kMaxHeapBins);
+static_assert(region::kBinsPerHeap == detail::kMaxHeapBins);
 static_assert(std::uint64_t{1} << detail::kGranuleShift == region::kGranuleBytes);
 static_assert(region::kMaxMediumBytes == detail::kMaxFastBytes);
 
@@ -31,24 +33,28 @@ constexpr std::ptrdiff_t kEnoughBlocks = 32;
 
 constexpr std::size_t total_stack_blocks() {
   std::size_t total = 0;
-  for (std::uint32_t bin = 0; bin < kClassCount; ++bin) total += stack_capacity(bin);
+  for (const region::SizeClass& cut : kSizeClasses) total += stack_capacity(cut);
   return total;
+}
+
+FreeBlock* map_stacks(std::size_t blocks) noexcept {
+  void* const stacks = ::mmap(nullptr, blocks * sizeof(FreeBlock), PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return stacks == MAP_FAILED ? nullptr : static_cast<FreeBlock*>(stacks);
 }
 
 }  // namespace
 
 ThreadHeap* ThreadHeap::create() noexcept {
   // Never unmapped: the heap is used again by later threads of the process.
-  void* const stacks =
-      ::mmap(nullptr, total_stack_blocks() * sizeof(FreeBlock), PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (stacks == MAP_FAILED) return nullptr;
+  FreeBlock* next = map_stacks(total_stack_blocks());
+  if (next == nullptr) return nullptr;
   auto* const heap = new (std::nothrow) ThreadHeap();
   if (heap == nullptr) return nullptr;
-  auto* next = static_cast<FreeBlock*>(stacks);
   for (std::uint32_t bin = 0; bin < kClassCount; ++bin) {
-    heap->bins[bin] = HeapBin{next, next, next + stack_capacity(bin), nullptr};
-    next += stack_capacity(bin);
+    const std::size_t capacity = stack_capacity(kSizeClasses[bin]);
+    heap->bins[bin] = HeapBin{next, next, next + capacity, nullptr};
+    next += capacity;
   }
   heap->detach();
   return heap;
@@ -61,9 +67,8 @@ void ThreadHeap::attach(const Place& place) noexcept {
   window_bytes = 0;
   cells = place.cells;
   view_ = place.view;
-  auto& ledger = view_->heap_ledger(place.heap_id);
-  for (std::uint32_t bin = 0; bin < region::kBinCount; ++bin) {
-    bins[bin].counters = reinterpret_cast<detail::HeapCounters*>(&ledger.bins[bin]);
+  for (std::uint32_t bin = 0; bin < region::kBinsPerHeap; ++bin) {
+    bins[bin].counters = reinterpret_cast<detail::HeapCounters*>(&counters_of(bin));
   }
   session = place.session;
 }
@@ -76,12 +81,41 @@ void ThreadHeap::detach() noexcept {
   cells = nullptr;
   view_ = nullptr;
   for (HeapBin& bin : bins) bin.top = bin.bottom;
+  for (std::size_t i = 0; i < pool_cuts_.size(); ++i) {
+    if (pool_cuts_[i].block_bytes == 0) continue;
+    HeapBin& bin = bins[kFirstPoolBin + i];
+    ::munmap(bin.bottom, stack_capacity(pool_cuts_[i]) * sizeof(FreeBlock));
+    bin = HeapBin{};
+    pool_cuts_[i] = region::SizeClass{};
+  }
   for (auto& spans : spans_) spans.clear();
   cursors_.fill(0);
 }
 
+bool ThreadHeap::open_pool(std::uint32_t bin, const PoolShape& pool) noexcept {
+  const region::SizeClass cut = region::size_class_for(pool.block_bytes);
+  const std::size_t capacity = stack_capacity(cut);
+  FreeBlock* const stack = map_stacks(capacity);
+  if (stack == nullptr) return false;
+  bins[bin].bottom = bins[bin].top = stack;
+  bins[bin].limit = stack + capacity;
+  pool_cuts_[bin - kFirstPoolBin] = cut;
+  publish_pool(bin, pool);
+  return true;
+}
+
+void ThreadHeap::publish_pool(std::uint32_t bin, const PoolShape& pool) noexcept {
+  region::BinCounters& counters = counters_of(bin);
+  std::array<std::uint64_t, 2> name{};
+  static_assert(sizeof(name) == sizeof(pool.name));
+  std::memcpy(name.data(), pool.name.data(), sizeof(name));
+  for (std::size_t i = 0; i < name.size(); ++i) counters.pool[i].store_relaxed(name[i]);
+  // R26 pairs with A26 in the list of bins: a size is seen with the name before it.
+  counters.block_bytes.store_release(pool.block_bytes);
+}
+
 void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_window_bytes) {
-  const region::SizeClass& size_class = kSizeClasses[bin];
+  const region::SizeClass& size_class = cut_of(bin);
   std::byte* const base = data + first * region::kGranuleBytes;
   auto* const words = &view_->word(first, 0);
   SpanCell cell{};
@@ -105,11 +139,15 @@ void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_w
     generation += 0x9E37'79B1U;
   }
   // R2 pairs with A2 in RegionView::carving_of(): words before the carve word.
-  view_->span_ledger(first).carve.store_release(CarveWord::blocks(bin));
+  view_->span_ledger(first).carve.store_release(
+      bin < kClassCount ? CarveWord::blocks(bin) : CarveWord::pool(bin, size_class.block_bytes));
 
   for (std::uint32_t i = 0; i < cell.granules; ++i) cells[first + i] = cell;
   window_bytes = std::max(window_bytes, new_window_bytes);
   spans_[bin].push_back(first);
+  region::BinCounters& counters = counters_of(bin);
+  count_fill(bin);
+  counters.granted.add_single_writer(size_class.block_count);
   HeapBin& stack = bins[bin];
   const auto put = [&](std::uint32_t i) {
     *stack.top++ = FreeBlock{base + region::block_offset(size_class, i), &words[i]};
@@ -143,12 +181,24 @@ bool ThreadHeap::collect(std::uint32_t bin) {
   // Before a new span is asked for: one that has no hint. A process killed between its free and the
   // hint leaves a block that nothing else would find.
   if (stack.top == stack.bottom && !spans.empty()) (void)collect_span(bin, next());
-  return stack.top != stack.bottom;
+  if (stack.top == stack.bottom) return false;
+  count_fill(bin);
+  return true;
+}
+
+// The stack ran empty. What was collected since, if anything, was free; the rest was not, or nobody
+// knew of it.
+void ThreadHeap::count_fill(std::uint32_t bin) noexcept {
+  region::BinCounters& counters = counters_of(bin);
+  counters.fills.add_single_writer(1);
+  const auto collected = static_cast<std::uint64_t>(bins[bin].top - bins[bin].bottom);
+  const std::uint64_t used = counters.granted.load_relaxed() - collected;
+  if (used > counters.peak.load_relaxed()) counters.peak.store_relaxed(used);
 }
 
 // False once the stack is full.
 bool ThreadHeap::collect_span(std::uint32_t bin, std::uint32_t first) {
-  const region::SizeClass& size_class = kSizeClasses[bin];
+  const region::SizeClass& size_class = cut_of(bin);
   SpanCell& cell = cells[first];
   HeapBin& stack = bins[bin];
   cell.unlisted = 0;
@@ -202,7 +252,7 @@ void ThreadHeap::forget_half(HeapBin& bin) noexcept {
 }
 
 bool ThreadHeap::is_all_free(std::uint32_t bin, std::uint32_t first) const noexcept {
-  for (std::uint32_t i = 0; i < kSizeClasses[bin].block_count; ++i) {
+  for (std::uint32_t i = 0; i < cut_of(bin).block_count; ++i) {
     const std::uint32_t owner = OwnWord::owner(cells[first].words[i].load_acquire());
     if (owner != OwnWord::kFree && owner != OwnWord::kFreed) return false;
   }
@@ -218,8 +268,9 @@ void ThreadHeap::take_off_stack(std::uint32_t bin, const SpanCell& cell) noexcep
 }
 
 void ThreadHeap::release_free_spans(std::vector<std::uint32_t>& out) {
-  for (std::uint32_t bin = 0; bin < kClassCount; ++bin) {
+  for (std::uint32_t bin = 0; bin < spans_.size(); ++bin) {
     auto& spans = spans_[bin];
+    const std::size_t before = spans.size();
     std::erase_if(spans, [&](std::uint32_t first) {
       if (!is_all_free(bin, first)) return false;
       const SpanCell cell = cells[first];
@@ -229,6 +280,10 @@ void ThreadHeap::release_free_spans(std::vector<std::uint32_t>& out) {
       return true;
     });
     cursors_[bin] = 0;
+    if (spans.size() == before) continue;
+    auto& granted = counters_of(bin).granted;
+    granted.store_relaxed(granted.load_relaxed() -
+                          (before - spans.size()) * cut_of(bin).block_count);
   }
 }
 

@@ -17,6 +17,12 @@
 
 namespace allot {
 
+/// What a session knows of one of its pools. `name`: as it lies in the ledger.
+struct PoolShape {
+  std::array<char, region::kPoolNameBytes> name{};
+  std::uint32_t block_bytes = 0;
+};
+
 class ThreadHeap : public detail::FastHeap {
  public:
   /// Reserves the stacks' storage; nullptr without memory.
@@ -38,6 +44,22 @@ class ThreadHeap : public detail::FastHeap {
   /// Forgets the session; all stacks become empty.
   void detach() noexcept;
   [[nodiscard]] bool is_attached() const noexcept { return session != nullptr; }
+
+  /// Makes `bin` (kFirstPoolBin or above, not open) that of a pool. False without memory.
+  [[nodiscard]] bool open_pool(std::uint32_t bin, const PoolShape& pool) noexcept;
+  [[nodiscard]] bool is_open(std::uint32_t bin) const noexcept {
+    return bin < region::kClassCount || pool_cuts_[bin - region::kFirstPoolBin].block_bytes != 0;
+  }
+
+  /// How spans of `bin` are cut; of one that is open.
+  [[nodiscard]] const region::SizeClass& cut_of(std::uint32_t bin) const noexcept {
+    return bin < region::kClassCount ? region::kSizeClasses[bin]
+                                     : pool_cuts_[bin - region::kFirstPoolBin];
+  }
+  /// True if it has more spans of `bin` than one: what it has will probably be used soon.
+  [[nodiscard]] bool is_growing(std::uint32_t bin) const noexcept { return spans_[bin].size() > 1; }
+  /// Says in the ledger which pool `bin` is.
+  void publish_pool(std::uint32_t bin, const PoolShape& pool) noexcept;
 
   /// Cuts the granted, uncarved span at granule `first` into blocks of `bin` and puts them on the
   /// empty stack of the bin. `window_bytes` of data may be touched.
@@ -61,19 +83,24 @@ class ThreadHeap : public detail::FastHeap {
 
  private:
   ThreadHeap() noexcept : FastHeap{} {}
+  [[nodiscard]] region::BinCounters& counters_of(std::uint32_t bin) const noexcept {
+    return view_->heap_ledger(id).bins[bin];
+  }
+  void count_fill(std::uint32_t bin) noexcept;
   [[nodiscard]] bool collect_span(std::uint32_t bin, std::uint32_t first);
   void forget_half(detail::HeapBin& bin) noexcept;
   [[nodiscard]] bool is_all_free(std::uint32_t bin, std::uint32_t first) const noexcept;
   void take_off_stack(std::uint32_t bin, const detail::SpanCell& cell) noexcept;
 
   const region::RegionView* view_ = nullptr;
-  std::array<std::vector<std::uint32_t>, region::kClassCount> spans_;  // first granules
-  std::array<std::size_t, region::kClassCount> cursors_{};
+  std::array<std::vector<std::uint32_t>, region::kBinsPerHeap> spans_;  // first granules
+  std::array<std::size_t, region::kBinsPerHeap> cursors_{};
+  std::array<region::SizeClass, region::kPoolsPerSession> pool_cuts_{};  // of those that are open
 };
 
-/// Blocks that the private stack of `bin` can hold.
-[[nodiscard]] constexpr std::size_t stack_capacity(std::uint32_t bin) noexcept {
-  const std::size_t twice = std::size_t{2} * region::kSizeClasses.at(bin).block_count;
+/// Blocks that the private stack of a bin with spans cut like this can hold.
+[[nodiscard]] constexpr std::size_t stack_capacity(const region::SizeClass& cut) noexcept {
+  const std::size_t twice = std::size_t{2} * cut.block_count;
   return twice < 256 ? 256 : twice;
 }
 

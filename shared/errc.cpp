@@ -23,6 +23,7 @@ std::string_view describe(Errc errc) noexcept {
     case Errc::kCorruptWord: return "the block's own word makes no sense: a member overwrote it";
     case Errc::kTypeMismatch: return "the block is too small or badly aligned for this type";
     case Errc::kPublished: return "the block is published already";
+    case Errc::kNotInPool: return "the block is not of this pool";
     case Errc::kSessionQuota: return "the session's quota is spent";
     case Errc::kUidQuota: return "the user's quota is spent";
     case Errc::kRegionFull: return "the region has no free span of this length";
@@ -36,6 +37,7 @@ std::string_view describe(Errc errc) noexcept {
     case Errc::kReserveLimit:
       return "the limit of reserved address space is reached: reserve less, or raise the daemon's "
              "*_reserve_bytes";
+    case Errc::kTooManyPools: return "the session has no room for another pool";
     case Errc::kAddressSpace: return "the process has no room in its address space";
     case Errc::kNameTaken: return "the name is taken";
     case Errc::kNameUnknown: return "no block has this name";

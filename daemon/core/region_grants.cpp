@@ -38,6 +38,11 @@ Expected<void> RegionCore::check_grant(std::uint32_t session, const SessionRecor
       request.words / region::kWordsPerUnit > SpanDescriptor::kMaxWordUnits) {
     return Error(Errc::kBadArgument, std::to_string(request.words) + " own words");
   }
+  if (std::uint64_t{request.words} * request.count > kMaxWordsPerGrant) {
+    return Error(Errc::kBadArgument,
+                 std::to_string(request.count) + " spans of " + std::to_string(request.words) +
+                     " own words, the most is " + std::to_string(kMaxWordsPerGrant) + " words");
+  }
   const std::uint64_t wanted = std::uint64_t{request.granules} * request.count * kGranuleBytes;
   if (wanted > limits_.max_grant_bytes) {
     return Error(Errc::kSizeTooLarge, "wanted " + std::to_string(wanted) + ", max_grant_bytes = " +

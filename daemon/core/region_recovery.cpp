@@ -161,7 +161,10 @@ void RegionCore::fold_heaps(const SessionRecord& record, std::uint32_t id) {
       bin.allocations.store_relaxed(0);
       bin.frees.store_relaxed(0);
       bin.fills.store_relaxed(0);
-      bin.collected.store_relaxed(0);
+      bin.granted.store_relaxed(0);
+      bin.peak.store_relaxed(0);
+      bin.block_bytes.store_relaxed(0);
+      for (auto& part : bin.pool) part.store_relaxed(0);
     }
     if (!record.said_goodbye) ++totals_.killed_heaps;
     view_.heap(it->first).session.store_release(0);

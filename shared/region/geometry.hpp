@@ -32,6 +32,7 @@ inline constexpr std::uint32_t kBinsPerHeap = 128;
 inline constexpr std::size_t kNameBytes = 64;        // of a published block, with the final NUL
 inline constexpr std::size_t kRegionNameBytes = 32;  // of a region, with the final NUL
 inline constexpr std::size_t kLabelBytes = 16;       // of a session, with the final NUL
+inline constexpr std::size_t kPoolNameBytes = 16;    // of a pool, with the final NUL
 
 static_assert(std::uint64_t{kWordsPerGranule} * 16 == kGranuleBytes);
 static_assert(kMaxGranules * kGranuleBytes == Handle::kAddressUnitBytes << Handle::kAddressBits);

@@ -38,6 +38,8 @@ std::string layout_text() {
   ALLOT_CONSTANT(kNameBytes);
   ALLOT_CONSTANT(kRegionNameBytes);
   ALLOT_CONSTANT(kLabelBytes);
+  ALLOT_CONSTANT(kPoolNameBytes);
+  ALLOT_CONSTANT(kFirstPoolBin);
   ALLOT_SIZE(DirectoryHeader);
   ALLOT_FIELD(DirectoryHeader, magic);
   ALLOT_FIELD(DirectoryHeader, fingerprint);
@@ -71,7 +73,10 @@ std::string layout_text() {
   ALLOT_FIELD(BinCounters, allocations);
   ALLOT_FIELD(BinCounters, frees);
   ALLOT_FIELD(BinCounters, fills);
-  ALLOT_FIELD(BinCounters, collected);
+  ALLOT_FIELD(BinCounters, granted);
+  ALLOT_FIELD(BinCounters, peak);
+  ALLOT_FIELD(BinCounters, block_bytes);
+  ALLOT_FIELD(BinCounters, pool);
   ALLOT_SIZE(HeapLedger);
   ALLOT_SIZE(SpanLedger);
   ALLOT_FIELD(SpanLedger, carve);
@@ -94,6 +99,7 @@ std::string layout_text() {
   line(out, "carve.chunked", CarveWord::kChunked);
   line(out, "carve.first_bin", CarveWord::blocks(0));
   line(out, "carve.second_bin", CarveWord::blocks(1));
+  line(out, "carve.pool", CarveWord::pool(1, 1));
   line(out, "own.generation_mask", detail::OwnWord::kGenerationMask);
   line(out, "own.offered", detail::OwnWord::kOffered);
   line(out, "own.exposed", detail::OwnWord::kExposed);

@@ -83,9 +83,12 @@ struct NameEntry {
 struct BinCounters {
   Atomic<std::uint64_t> allocations;
   Atomic<std::uint64_t> frees;
-  Atomic<std::uint64_t> fills;      // times the private stack was filled from spans
-  Atomic<std::uint64_t> collected;  // blocks taken back that others had freed
-  std::array<std::byte, 32> reserved;
+  Atomic<std::uint64_t> fills;    // times the private stack was filled from spans
+  Atomic<std::uint64_t> granted;  // blocks in the spans that the heap has for this bin
+  Atomic<std::uint64_t> peak;     // most blocks that were not free when the stack was filled
+  // Of a pool's bin; 0 in others.
+  Atomic<std::uint64_t> block_bytes;
+  std::array<Atomic<std::uint64_t>, 2> pool;  // its name, kPoolNameBytes with the final NUL
 };
 
 struct HeapLedger {
@@ -102,15 +105,20 @@ struct SpanLedger {
 // How a span is cut: written by its session after the own words (release), read as input.
 struct CarveWord {
   static constexpr std::uint64_t kNone = 0;
-  static constexpr std::uint64_t kBlocks = 1;   // bits 8..15: the bin
+  static constexpr std::uint64_t kBlocks = 1;   // bits 8..15: the bin; from 16: see pool()
   static constexpr std::uint64_t kLarge = 2;    // one block, the whole span
   static constexpr std::uint64_t kChunked = 3;  // the same; further words are ChunkWords
 
   static constexpr std::uint64_t blocks(std::uint32_t bin) noexcept {
     return kBlocks | (std::uint64_t{bin} << 8);
   }
+  /// Of a pool's bin, whose block size no table gives.
+  static constexpr std::uint64_t pool(std::uint32_t bin, std::uint32_t block_bytes) noexcept {
+    return blocks(bin) | (std::uint64_t{block_bytes} << 16);
+  }
   static constexpr std::uint64_t kind(std::uint64_t word) noexcept { return word & 0xFF; }
-  static constexpr std::uint64_t bin(std::uint64_t word) noexcept { return word >> 8; }
+  static constexpr std::uint64_t bin(std::uint64_t word) noexcept { return word >> 8 & 0xFF; }
+  static constexpr std::uint64_t block_bytes(std::uint64_t word) noexcept { return word >> 16; }
   static constexpr bool is_one_block(std::uint64_t word) noexcept {
     return word == kLarge || word == kChunked;
   }
@@ -149,7 +157,9 @@ static_assert(offsetof(NameEntry, name) == 40);
 
 static_assert(kIsShareable<BinCounters> && sizeof(BinCounters) == 64);
 static_assert(offsetof(BinCounters, frees) == 8 && offsetof(BinCounters, fills) == 16);
-static_assert(offsetof(BinCounters, collected) == 24);
+static_assert(offsetof(BinCounters, granted) == 24 && offsetof(BinCounters, peak) == 32);
+static_assert(offsetof(BinCounters, block_bytes) == 40 && offsetof(BinCounters, pool) == 48);
+static_assert(sizeof(BinCounters::pool) == kPoolNameBytes);
 static_assert(kIsShareable<HeapLedger> && sizeof(HeapLedger) == 8192);
 
 static_assert(kIsShareable<SpanLedger> && sizeof(SpanLedger) == 64);

@@ -35,7 +35,7 @@ Carving RegionView::carving_of(const SpanRef& span) const noexcept {
       return out;
     case CarveWord::kLarge:
     case CarveWord::kChunked:
-      if (CarveWord::bin(word) != 0 || span.word_count == 0) break;
+      if (word >> 8 != 0 || span.word_count == 0) break;
       out.chunked = word == CarveWord::kChunked;
       out.kind = Carving::Kind::kLarge;
       out.bin = kLargeBin;
@@ -44,16 +44,21 @@ Carving RegionView::carving_of(const SpanRef& span) const noexcept {
       return out;
     case CarveWord::kBlocks: {
       const std::uint64_t bin = CarveWord::bin(word);
-      if (bin >= kClassCount) break;
-      const SizeClass& size_class = kSizeClasses[bin];
-      if (size_class.span_granules != span.head.granules ||
-          size_class.block_count > span.word_count) {
+      const std::uint64_t block_bytes = CarveWord::block_bytes(word);
+      if (bin < kClassCount && block_bytes == 0) {
+        out.cut = kSizeClasses[bin];
+      } else if (bin >= kFirstPoolBin && bin < kBinsPerHeap && is_block_size(block_bytes)) {
+        out.cut = size_class_for(static_cast<std::uint32_t>(block_bytes));
+      } else {
+        break;
+      }
+      if (out.cut.span_granules != span.head.granules || out.cut.block_count > span.word_count) {
         break;
       }
       out.kind = Carving::Kind::kBlocks;
       out.bin = static_cast<std::uint32_t>(bin);
-      out.block_bytes = size_class.block_bytes;
-      out.block_count = size_class.block_count;
+      out.block_bytes = out.cut.block_bytes;
+      out.block_count = out.cut.block_count;
       return out;
     }
     default: break;
@@ -72,7 +77,7 @@ Errc RegionView::find_block(std::uint64_t offset_bytes, std::uint64_t limit_gran
   const std::uint64_t in_span = offset_bytes - span->first * kGranuleBytes;
   std::uint32_t index = 0;
   if (carving.kind == Carving::Kind::kBlocks) {
-    index = block_index(kSizeClasses[carving.bin], static_cast<std::uint32_t>(in_span));
+    index = block_index(carving.cut, static_cast<std::uint32_t>(in_span));
     if (index == kNotABlockStart) return Errc::kInteriorPointer;
   } else if (carving.kind == Carving::Kind::kLarge) {
     if (in_span != 0) return Errc::kInteriorPointer;

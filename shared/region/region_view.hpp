@@ -35,6 +35,7 @@ struct Carving {
   std::uint32_t bin = 0;
   std::uint64_t block_bytes = 0;
   std::uint32_t block_count = 0;
+  SizeClass cut;         // of kBlocks
   bool chunked = false;  // of kLarge: the words behind the first are ChunkWords
 };
 

@@ -2,7 +2,8 @@
 //
 // Pure functions and one constexpr table, used by both sides: by clients to allocate, by the
 // daemon's audit and recovery to read a span. Bins 0 .. kClassCount-1 are the classes, kLargeBin
-// stands for blocks that are whole spans.
+// stands for blocks that are whole spans, bins from kFirstPoolBin on are a session's pools, whose
+// blocks have sizes of their own.
 //
 // Small blocks (to 1 KiB) lie in cells of 4 KiB and never cross one, hence never a page, on any
 // page size. Medium blocks (to 64 KiB) are cut from the whole span. A block's offset in its span
@@ -43,11 +44,17 @@ inline constexpr std::uint32_t kSmallClassCount = kSmallBlockBytes.size();
 inline constexpr std::uint32_t kClassCount =
     kSmallClassCount + kMediumPerDoubling * kMediumDoublings;
 inline constexpr std::uint32_t kLargeBin = kClassCount;
-inline constexpr std::uint32_t kBinCount = kClassCount + 1;
+inline constexpr std::uint32_t kFirstPoolBin = kClassCount + 1;
+inline constexpr std::uint32_t kPoolsPerSession = kBinsPerHeap - kFirstPoolBin;
 
-namespace size_class_detail {
+/// True for a block size that a class or a pool may have.
+constexpr bool is_block_size(std::uint64_t block_bytes) noexcept {
+  return block_bytes >= kMinBlockBytes && block_bytes <= kMaxMediumBytes &&
+         block_bytes % kMinBlockBytes == 0;
+}
 
-constexpr SizeClass make(std::uint32_t block_bytes) {
+/// How spans of blocks of `block_bytes` (is_block_size()) are cut.
+constexpr SizeClass size_class_for(std::uint32_t block_bytes) noexcept {
   SizeClass out{};
   out.block_bytes = block_bytes;
   const bool small = block_bytes <= kMaxSmallBytes;
@@ -65,13 +72,15 @@ constexpr SizeClass make(std::uint32_t block_bytes) {
   return out;
 }
 
+namespace size_class_detail {
+
 constexpr std::array<SizeClass, kClassCount> make_table() {
   std::array<SizeClass, kClassCount> table{};
   std::size_t next = 0;
-  for (const std::uint32_t bytes : kSmallBlockBytes) table.at(next++) = make(bytes);
+  for (const std::uint32_t bytes : kSmallBlockBytes) table.at(next++) = size_class_for(bytes);
   for (std::uint32_t low = kMaxSmallBytes; low < kMaxMediumBytes; low *= 2) {
     for (std::uint32_t step = 1; step <= kMediumPerDoubling; ++step) {
-      table.at(next++) = make(low + low / kMediumPerDoubling * step);
+      table.at(next++) = size_class_for(low + low / kMediumPerDoubling * step);
     }
   }
   return table;
@@ -153,6 +162,6 @@ constexpr bool is_sound() {
 }  // namespace size_class_detail
 static_assert(size_class_detail::is_sound());
 static_assert(kSizeClasses.back().block_bytes == kMaxMediumBytes);
-static_assert(kBinCount <= kBinsPerHeap);
+static_assert(kFirstPoolBin < kBinsPerHeap);
 
 }  // namespace allot::region

@@ -222,7 +222,7 @@ void SpanCount::finish() {
   switch (carving.kind) {
     case Carving::Kind::kNone: unused_bytes = space.granted_bytes; break;
     case Carving::Kind::kBlocks: {
-      const SizeClass& cut = kSizeClasses[carving.bin];
+      const SizeClass& cut = carving.cut;
       const std::uint64_t of_cell = cut.cell_bytes - cut.blocks_per_cell * cut.block_bytes;
       space.tail_bytes = space.granted_bytes / cut.cell_bytes * of_cell;
       break;
@@ -248,7 +248,7 @@ bool SpanCount::head_is_same() const noexcept {
 std::uint64_t SpanCount::block_offset_bytes() const noexcept {
   const std::uint64_t start = first_ * kGranuleBytes;
   if (sums_.carving.kind != Carving::Kind::kBlocks) return start;
-  return start + block_offset(kSizeClasses[sums_.carving.bin], cursor_);
+  return start + block_offset(sums_.carving.cut, cursor_);
 }
 
 }  // namespace allot::region

@@ -46,7 +46,7 @@ void AuditedRegion::allocate(std::uint64_t first, std::uint32_t index, std::uint
   word.store_release(owned_word(session, OwnWord::generation(word.load_acquire()), flags));
   region.view()
       .heap_ledger(session == a ? heap_of_a : heap_of_b)
-      .bins[index % region::kBinCount]
+      .bins[index % region::kFirstPoolBin]
       .allocations.add_single_writer(1);
 }
 
@@ -55,7 +55,7 @@ void AuditedRegion::release(std::uint64_t first, std::uint32_t index, std::uint3
   word.store_release(OwnWord::after_free(word.load_acquire(), OwnWord::kFree));
   region.view()
       .heap_ledger(session == a ? heap_of_a : heap_of_b)
-      .bins[index % region::kBinCount]
+      .bins[index % region::kFirstPoolBin]
       .frees.add_single_writer(1);
 }
 

@@ -20,6 +20,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -37,7 +38,6 @@ namespace detail {
 class SessionState;
 struct SessionAccess;
 struct FastHeap;
-struct SessionAccess;
 }  // namespace detail
 
 template <class T>
@@ -72,6 +72,13 @@ struct FoundBlock {
   Handle handle;
 };
 
+/// What a call on several blocks did.
+struct Batch {
+  std::size_t count = 0;  // blocks that it allocated or freed
+  Errc errc = Errc::kOk;  // why it is not all of them: of the first that was refused
+  explicit operator bool() const noexcept { return errc == Errc::kOk; }
+};
+
 class ALLOT_EXPORT Session {
  public:
   /// Connects to allotd and maps the region, or returns the session that this process has there
@@ -97,6 +104,14 @@ class ALLOT_EXPORT Session {
   /// a block of ours changes nothing: kNotInRegion, kNotABlock, kInteriorPointer, kDoubleFree,
   /// kNotOwner, kCorruptWord, kForked.
   Errc free(void* block) noexcept;
+
+  /// Allocates a block of `size_bytes` for each element of `blocks`, as allocate() does, until all
+  /// are there or one is refused: those behind it are set to nullptr, and last_error() says why.
+  [[nodiscard]] Batch allocate_n(std::size_t size_bytes, std::span<void*> blocks) noexcept;
+
+  /// Frees each of `blocks`, as free() does; one that is refused keeps none of the others. Cheaper
+  /// than one by one for blocks of other threads and processes, best with neighbours side by side.
+  Batch free_n(std::span<void* const> blocks) noexcept;
 
   /// Bytes that may be used at `block`: at least what was asked for. 0 if it is no block.
   [[nodiscard]] std::size_t usable_size(const void* block) const noexcept;

@@ -34,6 +34,7 @@ enum class Errc : std::uint16_t {
   kCorruptWord = 18,
   kTypeMismatch = 19,
   kPublished = 20,
+  kNotInPool = 21,
   // Limits.
   kSessionQuota = 30,
   kUidQuota = 31,
@@ -47,6 +48,7 @@ enum class Errc : std::uint16_t {
   kAddressSpace = 39,
   kTooManyWatches = 40,
   kReserveLimit = 41,
+  kTooManyPools = 42,
   // Names.
   kNameTaken = 50,
   kNameUnknown = 51,

@@ -25,7 +25,7 @@ namespace allot::detail {
 
 class SessionState;
 
-inline constexpr std::size_t kMaxHeapBins = 96;
+inline constexpr std::size_t kMaxHeapBins = 128;
 inline constexpr std::size_t kGranuleShift = 16;
 inline constexpr std::size_t kMaxFastBytes = std::size_t{64} * 1024;
 
@@ -114,15 +114,33 @@ extern ALLOT_EXPORT const std::array<std::uint8_t, 513> kBinBy128;
   return true;
 }
 
-/// Frees a block of this heap's own spans that was never exposed; false if `block` is anything
-/// else, or the stack is full: then nothing has changed.
-[[gnu::always_inline]] inline bool try_push(FastHeap& heap, void* block) noexcept {
-  const auto offset = static_cast<std::size_t>(static_cast<std::byte*>(block) - heap.data);
-  if (offset >= heap.window_bytes) [[unlikely]]
-    return false;
-  const SpanCell& cell = heap.cells[offset >> kGranuleShift];
-  if (cell.heap != &heap) [[unlikely]]
-    return false;
+/// Takes up to `count` blocks as try_pop() does, into `blocks`; returns how many.
+inline std::size_t pop_several(FastHeap& heap, std::size_t bin_index, void** blocks,
+                               std::size_t count) noexcept {
+  HeapBin& bin = heap.bins.data()[bin_index];
+  FreeBlock* top = bin.top;
+  const auto there = static_cast<std::size_t>(top - bin.bottom);
+  const std::size_t most = count < there ? count : there;
+  std::size_t taken = 0;
+  for (; taken < most; ++taken) {
+    --top;
+    const std::uint32_t generation = top->word->load_relaxed() ^ OwnWord::make(OwnWord::kFree, 0);
+    if (generation > OwnWord::kGenerationMask) [[unlikely]]
+      break;
+    // Before the store, as F3 says: a signal handler that is in here finds the block gone.
+    bin.top = top;
+    top->word->store_release(heap.me | generation);  // R5
+    blocks[taken] = top->block;
+  }
+  // The empty heap of a thread that has none as yet has no counters.
+  if (taken > 0) bin.counters->allocations.add_single_writer(taken);
+  return taken;
+}
+
+/// Frees `block`, which lies in the span of `cell`, one of this heap's; false if no block that was
+/// never exposed begins there, or the stack is full: then nothing has changed.
+[[gnu::always_inline]] inline bool try_push_in(FastHeap& heap, const SpanCell& cell,
+                                               void* block) noexcept {
   const auto in_span = static_cast<std::uint32_t>(static_cast<std::byte*>(block) - cell.base);
   // As region::block_index(): one multiplication gives the slot and whether a block starts here.
   const Wide product = Wide{in_span & cell.cell_mask} * cell.reciprocal;
@@ -148,6 +166,33 @@ extern ALLOT_EXPORT const std::array<std::uint8_t, 513> kBinBy128;
   bin.top = top + 1;
   bin.counters->frees.add_single_writer(1);
   return true;
+}
+
+/// What is known of the span that `block` lies in; nullptr outside the window.
+[[gnu::always_inline]] inline const SpanCell* find_cell(const FastHeap& heap,
+                                                        const void* block) noexcept {
+  const auto offset = static_cast<std::size_t>(static_cast<const std::byte*>(block) - heap.data);
+  if (offset >= heap.window_bytes) [[unlikely]]
+    return nullptr;
+  return &heap.cells[offset >> kGranuleShift];
+}
+
+/// Frees a block of this heap's own spans that was never exposed; false if `block` is anything
+/// else, or the stack is full: then nothing has changed.
+[[gnu::always_inline]] inline bool try_push(FastHeap& heap, void* block) noexcept {
+  const SpanCell* const cell = find_cell(heap, block);
+  if (cell == nullptr || cell->heap != &heap) [[unlikely]]
+    return false;
+  return try_push_in(heap, *cell, block);
+}
+
+/// The same, and false for a block of another bin.
+[[gnu::always_inline]] inline bool try_push_to(FastHeap& heap, std::size_t bin_index,
+                                               void* block) noexcept {
+  const SpanCell* const cell = find_cell(heap, block);
+  if (cell == nullptr || cell->bin != &heap.bins.data()[bin_index]) [[unlikely]]
+    return false;
+  return try_push_in(heap, *cell, block);
 }
 
 /// The bin for 1 .. kMaxFastBytes bytes.

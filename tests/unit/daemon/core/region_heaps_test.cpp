@@ -51,13 +51,13 @@ TEST(Heaps, ComeBackWithTheirCountersAddedUpWhenTheirSessionEnds) {
   bins[0].allocations.store_relaxed(10);
   bins[127].allocations.store_relaxed(5);
   bins[127].frees.store_relaxed(4);
-  bins[127].collected.store_relaxed(1);
+  bins[127].block_bytes.store_relaxed(1);
   region.recover(session);
   EXPECT_EQ(region->totals().retired_allocations, 15U);
   EXPECT_EQ(region->totals().retired_frees, 4U);
   EXPECT_EQ(region->totals().killed_heaps, 1U);
   EXPECT_EQ(bins[127].allocations.load_relaxed(), 0U);
-  EXPECT_EQ(bins[127].collected.load_relaxed(), 0U);
+  EXPECT_EQ(bins[127].block_bytes.load_relaxed(), 0U);
   EXPECT_EQ(region.view().heap(heap).session.load_acquire(), 0U);
   EXPECT_EQ(region.attached_heap(region.open_session()), heap);
 }
