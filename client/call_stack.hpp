@@ -20,7 +20,8 @@ class TakenStack {
  public:
   /// Takes the stack of the calling thread: some microseconds.
   [[gnu::noinline]] void take() noexcept;
-  [[nodiscard]] CallStack frames() const { return {begin_, end_}; }
+  // Not in braces: these would make a list of two.
+  [[nodiscard]] CallStack frames() const { return CallStack(begin_, end_); }
 
  private:
   static constexpr std::size_t kMostFrames = 32;
