@@ -111,8 +111,10 @@ class RegionCore {
   [[nodiscard]] Expected<protocol::Granted> finish_grant(const GrantPlan& plan,
                                                          std::uint64_t now_unix_ns);
   void abandon_grant(const GrantPlan& plan);
-  [[nodiscard]] Expected<void> return_span(std::uint32_t session, std::uint64_t first,
-                                           std::uint64_t now_ns);
+  /// Gives spans back. kNotOwner, kBadArgument: then none of them.
+  [[nodiscard]] Expected<void> return_spans(std::uint32_t session,
+                                            const protocol::ReturnSpan& request,
+                                            std::uint64_t now_ns);
   // Reservations: address space that only its session is granted from. No memory, no quota.
   [[nodiscard]] Expected<protocol::Reserved> reserve(std::uint32_t session,
                                                      const protocol::Reserve& request);
@@ -223,6 +225,8 @@ class RegionCore {
   void refund(const SpanInfo& info, std::uint32_t granules);
   void write_descriptors(const Extent& extent, region::SpanState state);
   void erase_descriptors(const Extent& extent);
+  void note_refusal(Errc errc);
+  void note_room();
   void free_span(Extent& extent, std::uint64_t now_ns);
   void recover_span(Extent& extent, std::uint64_t now_ns);
   void finish_recovery(std::uint32_t id);
@@ -284,6 +288,7 @@ class RegionCore {
   bool found_large_ = false;                            // in the pass over the extents that goes on
   std::map<std::uint32_t, std::uint64_t> freed_large_;  // first granule -> when noticed
   std::map<std::uint32_t, std::uint64_t> unheard_large_;  // the same, without a message
+  std::uint64_t pressure_count_ = 0;                      // times that memory was short
   DirtyRanges dirty_;
   std::map<std::uint32_t, std::uint32_t>
       taken_;  // spans of taken blocks: first -> granules punched
