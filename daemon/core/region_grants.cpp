@@ -123,7 +123,8 @@ Expected<GrantPlan> RegionCore::plan_grant(std::uint32_t session,
 
 void RegionCore::note_refusal(Errc errc) {
   ++totals_.refusals;
-  if (errc == Errc::kCommitLimit || errc == Errc::kMachineFull || errc == Errc::kRegionFull) {
+  if (errc == Errc::kUidQuota || errc == Errc::kCommitLimit || errc == Errc::kMachineFull ||
+      errc == Errc::kRegionFull) {
     // Relaxed: it publishes nothing.
     view_.header().pressure.store_relaxed(++pressure_count_);
   }

@@ -197,12 +197,71 @@ TEST(Returns, OfWhatIsNotASpanOfThisSessionAreRefused) {
   EXPECT_TRUE(refused(region->return_spans(session, {first + 1}, 1), Errc::kNotOwner));
   EXPECT_TRUE(refused(region->return_spans(session, {first + 3}, 1), Errc::kNotOwner)) << "free";
   EXPECT_TRUE(refused(region->return_spans(session, {64}, 1), Errc::kNotOwner));
-  EXPECT_TRUE(
-      refused(region->return_spans(session, {(std::uint64_t{1} << 32) + first}, 1), Errc::kNotOwner))
+  EXPECT_TRUE(refused(region->return_spans(session, {(std::uint64_t{1} << 32) + first}, 1),
+                      Errc::kNotOwner))
       << "must not be cut to 32 bits";
   ASSERT_TRUE(region->return_spans(session, {first}, 1));
   EXPECT_TRUE(refused(region->return_spans(session, {first}, 1), Errc::kNotOwner)) << "twice";
   EXPECT_EQ(region->totals().returns, 1U);
+}
+
+TEST(Returns, TakeARunOfSpansOrNoneOfThem) {
+  CoreRegion region;
+  const std::uint32_t session = region.open_session();
+  const std::uint32_t other = region.open_session();
+  const std::uint64_t first = region.granted(session, 2, 3);
+  const std::uint64_t longer = region.granted(session, 4);
+  ASSERT_EQ(longer, first + 6);
+  const std::uint64_t foreign = region.granted(other, 1);
+  ASSERT_EQ(foreign, first + 10);
+  for (const std::uint64_t granules : {3U, 9U}) {
+    EXPECT_TRUE(refused(region->return_spans(session, {first, granules}, 1), Errc::kBadArgument))
+        << "no span ends there";
+  }
+  EXPECT_TRUE(refused(region->return_spans(session, {first, 11}, 1), Errc::kNotOwner));
+  EXPECT_TRUE(refused(region->return_spans(session, {first + 1, 9}, 1), Errc::kNotOwner));
+  for (const std::uint64_t granules : {std::uint64_t{1} << 32, ~std::uint64_t{0}}) {
+    EXPECT_TRUE(refused(region->return_spans(session, {first, granules}, 1), Errc::kNotOwner));
+  }
+  region.carve_large(longer, 1);
+  region.word(longer).store_release(test::owned_word(session, 1));
+  EXPECT_TRUE(refused(region->return_spans(session, {first, 10}, 1), Errc::kBadArgument)) << "live";
+  EXPECT_EQ(region->session(session)->granted_bytes, 10 * kGranuleBytes);
+  EXPECT_EQ(region->totals().returns, 0U);
+  region.word(longer).store_release(OwnWord::make(OwnWord::kFree, 1));
+  ASSERT_TRUE(region->return_spans(session, {first, 10}, 1));
+  EXPECT_EQ(region->totals().returns, 4U);
+  EXPECT_EQ(region->session(session)->granted_bytes, 0U);
+  EXPECT_EQ(region.descriptor(foreign).session, other);
+}
+
+TEST(Returns, OfMoreWordsThanATurnMayLookAtAreRefused) {
+  CoreRegion region(512);
+  const std::uint32_t session = region.open_session();
+  const std::uint64_t granules = 300;
+  const std::uint64_t first = region.granted(session, 1, 200, 4096);
+  ASSERT_EQ(region.granted(session, 1, 100, 4096), first + 200);
+  EXPECT_TRUE(refused(region->return_spans(session, {first, granules}, 1), Errc::kBadArgument));
+  ASSERT_TRUE(region->return_spans(session, {first, 256}, 1));
+}
+
+TEST(Pressure, RisesWhereMemoryIsShortAndFallsWhereItIsNot) {
+  core::Limits limits;
+  limits.commit_limit_bytes = 64 * kGranuleBytes;
+  CoreRegion region(64, limits);
+  const auto& pressure = region.view().header().pressure;
+  const std::uint32_t session = region.open_session();
+  const std::uint64_t first = region.granted(session, 56);
+  EXPECT_EQ(pressure.load_relaxed(), 0U);
+  const std::uint64_t second = region.granted(session, 1);
+  const std::uint64_t raised = pressure.load_relaxed();
+  EXPECT_NE(raised, 0U);
+  ASSERT_TRUE(refused(region.grant(session, 10), Errc::kCommitLimit));
+  EXPECT_GT(pressure.load_relaxed(), raised) << "those who answered are asked again";
+  ASSERT_TRUE(region->return_spans(session, {first}, 1));
+  ASSERT_TRUE(region->return_spans(session, {second}, 1));
+  (void)region.granted(session, 1);
+  EXPECT_EQ(pressure.load_relaxed(), 0U);
 }
 
 TEST(Returns, TakeSpansOfOneGrantOneByOne) {
