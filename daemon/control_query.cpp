@@ -23,10 +23,11 @@ struct KindName {
   std::string_view name;
 };
 
-constexpr std::array<KindName, 8> kKinds = {{{Kind::kVersion, "version"},
+constexpr std::array<KindName, 9> kKinds = {{{Kind::kVersion, "version"},
                                              {Kind::kStats, "stats"},
                                              {Kind::kSessions, "sessions"},
                                              {Kind::kSpans, "spans"},
+                                             {Kind::kMap, "map"},
                                              {Kind::kNames, "names"},
                                              {Kind::kArenas, "arenas"},
                                              {Kind::kCheck, "check"},
@@ -164,7 +165,8 @@ Expected<ControlQuery> ControlQuery::parse(std::string_view line) {
     query.region = std::move(*region);
   }
   Expected<void> rest;
-  if (query.kind == Kind::kSpans) rest = take_span_members(members, query);
+  if (query.kind == Kind::kSpans || query.kind == Kind::kMap)
+    rest = take_span_members(members, query);
   if (query.kind == Kind::kUnpublish) rest = take_unpublish_members(members, query);
   if (!rest) return rest.error();
   if (auto none = members.expect_none_left(); !none) return none.error();
