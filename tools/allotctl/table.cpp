@@ -59,17 +59,24 @@ std::string bytes_text(std::uint64_t bytes) {
 
 std::string rate_text(double per_second) { return one_decimal(per_second); }
 
-std::string age_text(std::uint64_t unix_ns) {
-  if (unix_ns == 0) return "-";
-  const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
-  const std::uint64_t now_ns = static_cast<std::uint64_t>(now);
-  const std::uint64_t seconds = now_ns > unix_ns ? (now_ns - unix_ns) / 1'000'000'000 : 0;
+std::string span_of_time_text(std::uint64_t from_unix_ns, std::uint64_t to_unix_ns) {
+  const std::uint64_t seconds =
+      to_unix_ns > from_unix_ns ? (to_unix_ns - from_unix_ns) / 1'000'000'000 : 0;
   if (seconds < 120) return std::to_string(seconds) + " s";
   if (seconds < 120 * 60) return std::to_string(seconds / 60) + " min";
   if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + " h";
   return std::to_string(seconds / (24 * 3600)) + " d";
+}
+
+std::string age_text(std::uint64_t unix_ns) {
+  return unix_ns == 0 ? "-" : span_of_time_text(unix_ns, unix_now_ns());
+}
+
+std::uint64_t unix_now_ns() {
+  const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count();
+  return static_cast<std::uint64_t>(now);
 }
 
 std::string count_text(std::uint64_t count, const std::string& noun) {
