@@ -5,10 +5,12 @@
 
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <iostream>
+#include <map>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -16,6 +18,7 @@
 #include <allot/version.hpp>
 
 #include "tools/allotctl/command.hpp"
+#include "tools/allotctl/drawing/map_text.hpp"
 
 namespace {
 
@@ -33,6 +36,8 @@ constexpr const char* kFooter =
     "  allotctl stats                     how full each region is\n"
     "  allotctl stats --full              the same, step by step\n"
     "  allotctl sessions --region default who has how much of it\n"
+    "  allotctl map                       the region drawn, a character for some granules\n"
+    "  allotctl map --svg region.svg      the same for a browser\n"
     "  allotctl check && echo sound       does everything add up?\n"
     "  allotctl spans --json | jq .       for programs\n"
     "\n"
@@ -65,6 +70,43 @@ CLI::App* add_command(CLI::App& app, CommandLine& line, const char* name, const 
   return command;
 }
 
+void add_map(CLI::App& app, CommandLine& line) {
+  namespace ctl = allot::ctl;
+  ctl::MapOptions& options = line.options.map;
+  CLI::App* const command = add_command(app, line, "map", "Each region drawn", ctl::run_map);
+  command->add_option("--svg", options.svg, "Write it as SVG to FILE; -: to standard output")
+      ->type_name("FILE")
+      ->excludes(app.get_option("--json"));
+  const std::map<std::string, ctl::MapView> views = {{"occupancy", ctl::MapView::kOccupancy},
+                                                     {"kind", ctl::MapView::kKind},
+                                                     {"class", ctl::MapView::kClass},
+                                                     {"owner", ctl::MapView::kOwner},
+                                                     {"age", ctl::MapView::kAge}};
+  command
+      ->add_option("--by", options.view,
+                   "What a character says: occupancy (default), kind, "
+                   "class, owner or age")
+      ->type_name("WHAT")
+      ->transform(CLI::CheckedTransformer(views));
+  const std::map<std::string, ctl::ColorMode> modes = {{"auto", ctl::ColorMode::kAuto},
+                                                       {"always", ctl::ColorMode::kAlways},
+                                                       {"never", ctl::ColorMode::kNever}};
+  command
+      ->add_option("--color", options.color,
+                   "Owners in colour: auto (default: on a terminal, "
+                   "unless NO_COLOR is set), always or never")
+      ->type_name("WHEN")
+      ->transform(CLI::CheckedTransformer(modes));
+  command->add_option("--width", options.width, "Columns (default: those of the terminal, else 80)")
+      ->type_name("COLUMNS")
+      ->check(CLI::Range(ctl::kMinMapWidth, ctl::kMaxMapWidth));
+  command
+      ->add_option("--limit", line.options.limit,
+                   "With --json: at most about so many items of a region; 0: all")
+      ->capture_default_str()
+      ->type_name("N");
+}
+
 void describe(CLI::App& app, CommandLine& line) {
   Options& options = line.options;
   app.description("Asks allotd what its regions hold.");
@@ -94,6 +136,7 @@ void describe(CLI::App& app, CommandLine& line) {
       ->add_option("--limit", options.limit, "At most so many spans of a region; 0: all")
       ->capture_default_str()
       ->type_name("N");
+  add_map(app, line);
   add_command(app, line, "names", "Which blocks are published", ctl::run_names);
   add_command(app, line, "arenas", "Which arenas and arrays lie in the regions", ctl::run_arenas);
   add_command(app, line, "check", "Whether each region adds up", ctl::run_check);
@@ -112,6 +155,8 @@ int status(Exit exit) { return static_cast<int>(exit); }
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A file beyond RLIMIT_FSIZE is an error to be told, and not a signal.
+  ::signal(SIGXFSZ, SIG_IGN);
   try {
     CommandLine line;
     CLI::App app("", "allotctl");
