@@ -170,8 +170,10 @@ class MapAnswer final : public RegionAnswer {
     json::object item;
     if (const auto* const record = region.session(id); record != nullptr) {
       item = session_json(region, id, *record, sums);
-      item.erase("cached_bytes");  // it would need the spans of other pages
-      item.erase("tail_bytes");
+      // What would need more than the spans of this page.
+      for (const char* const key : {"cached_bytes", "tail_bytes", "allocations", "frees"}) {
+        item.erase(key);
+      }
     } else {
       item["session"] = id;
       item["state"] = "gone";

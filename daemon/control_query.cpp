@@ -23,15 +23,16 @@ struct KindName {
   std::string_view name;
 };
 
-constexpr std::array<KindName, 9> kKinds = {{{Kind::kVersion, "version"},
-                                             {Kind::kStats, "stats"},
-                                             {Kind::kSessions, "sessions"},
-                                             {Kind::kSpans, "spans"},
-                                             {Kind::kMap, "map"},
-                                             {Kind::kNames, "names"},
-                                             {Kind::kArenas, "arenas"},
-                                             {Kind::kCheck, "check"},
-                                             {Kind::kUnpublish, "unpublish"}}};
+constexpr std::array<KindName, 10> kKinds = {{{Kind::kVersion, "version"},
+                                              {Kind::kStats, "stats"},
+                                              {Kind::kSessions, "sessions"},
+                                              {Kind::kTop, "top"},
+                                              {Kind::kSpans, "spans"},
+                                              {Kind::kMap, "map"},
+                                              {Kind::kNames, "names"},
+                                              {Kind::kArenas, "arenas"},
+                                              {Kind::kCheck, "check"},
+                                              {Kind::kUnpublish, "unpublish"}}};
 
 constexpr std::size_t kMaxDepth = 4;
 constexpr std::size_t kMaxQuotedBytes = 64;

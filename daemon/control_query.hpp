@@ -18,6 +18,7 @@ struct ControlQuery {
     kVersion,
     kStats,
     kSessions,
+    kTop,
     kSpans,
     kMap,
     kNames,
