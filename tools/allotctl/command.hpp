@@ -29,6 +29,12 @@ struct MapOptions {
   MapView view = MapView::kOccupancy;
 };
 
+struct TopOptions {
+  std::chrono::milliseconds interval{2000};
+  std::uint64_t count = 0;   // refreshes; 0: until it is told to end
+  std::size_t busiest = 10;  // sessions shown
+};
+
 struct Options {
   std::string socket;       // empty: control.sock in runtime_dir
   std::string runtime_dir;  // empty: the usual places
@@ -40,10 +46,13 @@ struct Options {
   std::string name;            // unpublish
   std::string handle;          // unpublish; empty: the one the name has now
   MapOptions map;
+  TopOptions top;
+  int wake_descriptor = -1;  // when it is readable, nobody waits for the answer any more
 };
 
 Exit run_stats(const Options& options);
 Exit run_sessions(const Options& options);
+Exit run_top(const Options& options);
 Exit run_spans(const Options& options);
 Exit run_map(const Options& options);
 Exit run_names(const Options& options);

@@ -28,6 +28,7 @@ using allot::ctl::Options;
 struct CommandLine {
   Options options;
   double timeout_s = 10;
+  double interval_s = 2;
   std::function<Exit(const Options&)> run;
 };
 
@@ -39,6 +40,7 @@ constexpr const char* kFooter =
     "  allotctl map                       the region drawn, a character for some granules\n"
     "  allotctl map --svg region.svg      the same for a browser\n"
     "  allotctl check && echo sound       does everything add up?\n"
+    "  allotctl top                       how full they are and who is busy, live\n"
     "  allotctl spans --json | jq .       for programs\n"
     "\n"
     "Exit status: 0 ok, 1 check found violations, 2 wrong usage, 3 no daemon answers,\n"
@@ -107,6 +109,27 @@ void add_map(CLI::App& app, CommandLine& line) {
       ->type_name("N");
 }
 
+void add_top(CLI::App& app, CommandLine& line) {
+  namespace ctl = allot::ctl;
+  ctl::TopOptions& options = line.options.top;
+  CLI::App* const command = add_command(
+      app, line, "top", "How full each region is and who is busy, live; q ends it", ctl::run_top);
+  command->add_option("--interval", line.interval_s, "Refresh so often")
+      ->capture_default_str()
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.01, 86'400.0));
+  auto* const count = command->add_option("--count", options.count, "End after so many refreshes")
+                          ->type_name("N")
+                          ->check(CLI::PositiveNumber);
+  command
+      ->add_flag_callback(
+          "--once", [&options] { options.count = 1; }, "The same as --count 1")
+      ->excludes(count);
+  command->add_option("--busiest", options.busiest, "Show so many sessions")
+      ->capture_default_str()
+      ->type_name("N");
+}
+
 void describe(CLI::App& app, CommandLine& line) {
   Options& options = line.options;
   app.description("Asks allotd what its regions hold.");
@@ -132,6 +155,7 @@ void describe(CLI::App& app, CommandLine& line) {
   add_command(app, line, "stats", "How full each region is", ctl::run_stats)
       ->add_flag("--full", options.full, "Every step of the ladder, and what has happened");
   add_command(app, line, "sessions", "Who uses each region", ctl::run_sessions);
+  add_top(app, line);
   add_command(app, line, "spans", "How each region is cut up", ctl::run_spans)
       ->add_option("--limit", options.limit, "At most so many spans of a region; 0: all")
       ->capture_default_str()
@@ -150,6 +174,10 @@ void describe(CLI::App& app, CommandLine& line) {
   add_command(app, line, "version", "Versions of this program and the daemon", ctl::run_version);
 }
 
+std::chrono::milliseconds milliseconds_of(double seconds) {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil(seconds * 1000)));
+}
+
 int status(Exit exit) { return static_cast<int>(exit); }
 
 }  // namespace
@@ -166,8 +194,8 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
       return app.exit(error) == 0 ? status(Exit::kOk) : status(Exit::kUsage);
     }
-    line.options.timeout =
-        std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil(line.timeout_s * 1000)));
+    line.options.timeout = milliseconds_of(line.timeout_s);
+    line.options.top.interval = milliseconds_of(line.interval_s);
     const Exit exit = line.run(line.options);
     // A table that did not reach its reader (a full disk, a closed pipe) is no success.
     if (!std::cout.flush() && exit == Exit::kOk) return status(Exit::kRefused);
