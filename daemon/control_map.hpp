@@ -2,7 +2,7 @@
 //
 // Used by ControlRequest::parse(). An answer is a page: so many items from a granule on, and where
 // the next page begins. What a span holds is read from its own words, and an own word that cannot
-// be is a violation of the page: bookkeeping is asked only for what is no span, for owners and ages.
+// be is a violation of the page. Bookkeeping is asked for what is no span, for owners and for ages.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// A region as SVG: a box with a tooltip for each item, nothing of others unescaped. That it parses as
-// XML is shown by tests/process/allotctl_map_test.cpp, with a parser of its own.
+// A region as SVG: a box with a tooltip for each item, nothing of others unescaped. That it parses
+// as XML is shown by tests/process/allotctl_svg_test.cpp, with a parser that is not ours.
 
 #include "tools/allotctl/drawing/map_svg.hpp"
 

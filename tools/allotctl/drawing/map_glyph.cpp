@@ -168,8 +168,7 @@ std::string MapGlyphs::legend() const {
       case MapView::kOccupancy: say(meaning_of_occupancy(glyph)); break;
       case MapView::kKind: say(meaning_of_kind(glyph)); break;
       case MapView::kAge: say(meaning_of_age(glyph)); break;
-      case MapView::kOwner: break;  // the table of owners has their letters
-      case MapView::kClass: break;  // below, by size
+      default: break;  // the table of owners has their letters; classes come by size, below
     }
   }
   if (view_ == MapView::kClass) {

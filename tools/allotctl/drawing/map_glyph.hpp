@@ -1,7 +1,7 @@
 // The one character that stands for a cell of a map, and what each character means.
 //
-// Used by map_text.cpp. A map shows one property at a time (MapView); what is no span, an orphan and
-// a violation look the same in every view. Pure.
+// Used by map_text.cpp. A map shows one property at a time (MapView); what is no span, an orphan
+// and a violation look the same in every view. Pure.
 #pragma once
 
 #include <cstdint>

@@ -104,7 +104,7 @@ std::string owners_table(const RegionMap& map, bool color) {
                bytes_text(owner.span_bytes), bytes_text(owner.live_bytes),
                std::to_string(owner.live_blocks)});
   }
-  const std::string text = table.text();
+  std::string text = table.text();
   if (!color) return text;
   // The heading stays as it is; each line after it begins with its owner's letter.
   std::string out;
