@@ -44,7 +44,7 @@ TEST_F(AllotctlMap, DrawsWhatOwnWordsSay) {
   make_spans(session);
   EXPECT_EQ(line_at(out_of({}), 1), row("0", 'j', "##_---"));
   EXPECT_EQ(line_at(out_of({"--by", "kind"}), 1), row("s", 'm', "LL_---"));
-  EXPECT_EQ(line_at(out_of({"--by", "class"}), 1), row("A", 'B', "LL_---"));
+  EXPECT_EQ(line_at(out_of({"--by", "class"}), 1), row("A", 'B', "##_---"));
   EXPECT_EQ(line_at(out_of({"--by", "owner"}), 1), row("A", 'A', "AAA---"));
   const std::string text = out_of({});
   EXPECT_THAT(text, HasSubstr("region default: 64.0 MiB reserved, "));

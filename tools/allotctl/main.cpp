@@ -12,6 +12,7 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -72,6 +73,19 @@ CLI::App* add_command(CLI::App& app, CommandLine& line, const char* name, const 
   return command;
 }
 
+// An option whose value is one of some words.
+template <class Value>
+void add_choice(CLI::App& command, const char* name, Value& value,
+                const std::map<std::string, Value>& choices, const char* what) {
+  std::vector<std::string> words;
+  for (const auto& [word, meaning] : choices) words.push_back(word);
+  command
+      .add_option_function<std::string>(
+          name, [&value, choices](const std::string& word) { value = choices.at(word); }, what)
+      ->type_name("WORD")
+      ->check(CLI::IsMember(words));
+}
+
 void add_map(CLI::App& app, CommandLine& line) {
   namespace ctl = allot::ctl;
   ctl::MapOptions& options = line.options.map;
@@ -79,26 +93,19 @@ void add_map(CLI::App& app, CommandLine& line) {
   command->add_option("--svg", options.svg, "Write it as SVG to FILE; -: to standard output")
       ->type_name("FILE")
       ->excludes(app.get_option("--json"));
-  const std::map<std::string, ctl::MapView> views = {{"occupancy", ctl::MapView::kOccupancy},
-                                                     {"kind", ctl::MapView::kKind},
-                                                     {"class", ctl::MapView::kClass},
-                                                     {"owner", ctl::MapView::kOwner},
-                                                     {"age", ctl::MapView::kAge}};
-  command
-      ->add_option("--by", options.view,
-                   "What a character says: occupancy (default), kind, "
-                   "class, owner or age")
-      ->type_name("WHAT")
-      ->transform(CLI::CheckedTransformer(views));
-  const std::map<std::string, ctl::ColorMode> modes = {{"auto", ctl::ColorMode::kAuto},
-                                                       {"always", ctl::ColorMode::kAlways},
-                                                       {"never", ctl::ColorMode::kNever}};
-  command
-      ->add_option("--color", options.color,
-                   "Owners in colour: auto (default: on a terminal, "
-                   "unless NO_COLOR is set), always or never")
-      ->type_name("WHEN")
-      ->transform(CLI::CheckedTransformer(modes));
+  add_choice<ctl::MapView>(*command, "--by", options.view,
+                           {{"occupancy", ctl::MapView::kOccupancy},
+                            {"kind", ctl::MapView::kKind},
+                            {"class", ctl::MapView::kClass},
+                            {"owner", ctl::MapView::kOwner},
+                            {"age", ctl::MapView::kAge}},
+                           "What a character says (default: occupancy)");
+  add_choice<ctl::ColorMode>(
+      *command, "--color", options.color,
+      {{"auto", ctl::ColorMode::kAuto},
+       {"always", ctl::ColorMode::kAlways},
+       {"never", ctl::ColorMode::kNever}},
+      "Owners in colour (default: auto: on a terminal, unless NO_COLOR is set)");
   command->add_option("--width", options.width, "Columns (default: those of the terminal, else 80)")
       ->type_name("COLUMNS")
       ->check(CLI::Range(ctl::kMinMapWidth, ctl::kMaxMapWidth));

@@ -28,9 +28,9 @@ std::string row_of(const RegionMap& map, MapView view) {
 
 TEST(MapText, ShowsEachPropertyByOneCharacter) {
   const RegionMap map = test::sample_map();
-  EXPECT_EQ(row_of(map, MapView::kOccupancy), "4jj#=%_X*-~....-");
-  EXPECT_EQ(row_of(map, MapView::kKind), "smmLLC_X*-~....-");
-  EXPECT_EQ(row_of(map, MapView::kClass), "ABBLLC_X*-~....-");
+  EXPECT_EQ(row_of(map, MapView::kOccupancy), "4jj#=%_!*-~....-");
+  EXPECT_EQ(row_of(map, MapView::kKind), "smmLLC_!*-~....-");
+  EXPECT_EQ(row_of(map, MapView::kClass), "ABB#=%_!*-~....-");
   EXPECT_EQ(row_of(map, MapView::kOwner), "ABBAAAAA*-~....-");
   EXPECT_EQ(row_of(map, MapView::kAge), "155111?1*-~....-");
 }
@@ -39,10 +39,12 @@ TEST(MapText, ExplainsOnlyWhatOccurs) {
   RegionMap map = test::empty_map();
   map.add(test::sample_item(SpanKind::kMedium, 0, 1, 55));
   const std::string text = map_text(map, {});
-  EXPECT_THAT(text, HasSubstr("a-j medium blocks, tenths in use"));
+  EXPECT_THAT(text, HasSubstr("a-j medium blocks (tenths in use)"));
   EXPECT_THAT(text, Not(HasSubstr("small")));
+  EXPECT_THAT(map_text(test::sample_map(), {200, false, MapView::kClass}),
+              HasSubstr(", A 64 B, B 2.0 KiB, "));
   EXPECT_THAT(map_text(test::sample_map(), {80, false, MapView::kClass}),
-              HasSubstr("A 64 B, B 2.0 KiB"));
+              HasSubstr("A 64 B,\nB 2.0 KiB, "));
 }
 
 TEST(MapText, SaysWhoOwnsWhat) {
@@ -80,7 +82,7 @@ TEST(MapText, ColoursOwnersOnlyIfTold) {
   const RegionMap map = test::sample_map();
   EXPECT_EQ(map_text(map, {}).find('\x1b'), std::string::npos);
   const std::string text = map_text(map, {80, true, MapView::kOccupancy});
-  EXPECT_THAT(text, HasSubstr("\x1b[32m4\x1b[0m\x1b[34mjj\x1b[0m\x1b[32m#=%_X\x1b[0m"));
+  EXPECT_THAT(text, HasSubstr("\x1b[32m4\x1b[0m\x1b[34mjj\x1b[0m\x1b[32m#=%_!\x1b[0m"));
   EXPECT_THAT(text, HasSubstr("\n\x1b[32mA\x1b[0m "));
 }
 

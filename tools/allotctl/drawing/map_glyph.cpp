@@ -53,7 +53,7 @@ int tenths(const MapCell& cell) {
 
 char of_kind(SpanKind kind) {
   static constexpr std::array<char, kSpanKinds> kGlyphs = {
-      kNothing, kReserved, kMoving, kUncarved, 's', 'm', 'L', 'C', 'X'};
+      kNothing, kReserved, kMoving, kUncarved, 's', 'm', 'L', 'C', kViolation};
   return kGlyphs.at(static_cast<std::size_t>(kind));
 }
 
@@ -76,15 +76,19 @@ char of_age(const MapCell& cell, std::uint64_t now_unix_ns) {
   return digit(static_cast<int>(step - kAges.begin()));
 }
 
-std::string meaning_of_occupancy(char glyph) {
-  if (glyph >= '0' && glyph <= '9') return "0-9 small blocks, tenths in use";
-  if (glyph >= 'a' && glyph <= 'j') return "a-j medium blocks, tenths in use";
+std::string meaning_of_large(char glyph) {
   switch (glyph) {
     case '#': return "# large block";
-    case '=': return "= large block, not in use";
+    case '=': return "= large block not in use";
     case '%': return "% large block of chunks";
     default: return {};
   }
+}
+
+std::string meaning_of_occupancy(char glyph) {
+  if (glyph >= '0' && glyph <= '9') return "0-9 small blocks (tenths in use)";
+  if (glyph >= 'a' && glyph <= 'j') return "a-j medium blocks (tenths in use)";
+  return meaning_of_large(glyph);
 }
 
 std::string meaning_of_kind(char glyph) {
@@ -111,10 +115,9 @@ std::string common_meaning(char glyph) {
     case kNothing: return ". free";
     case kReserved: return "- reserved";
     case kMoving: return "~ changing";
-    case kUncarved: return "_ granted, uncarved";
+    case kUncarved: return "_ granted but uncarved";
     case kOrphan: return "* orphan";
     case kViolation: return "! violation";
-    case 'X': return "X carving unknown";
     case kUnknown: return "? not known";
     case kManyOthers: return "+ others";
     default: return {};
@@ -149,7 +152,8 @@ char MapGlyphs::of_span(const MapCell& cell) const {
     case MapView::kAge: return of_age(cell, map_->head().now_unix_ns);
     case MapView::kClass: {
       const auto found = classes_.find(cell.block_bytes());
-      return found == classes_.end() ? of_kind(cell.kind()) : found->second;
+      // Letters are classes here: what has none looks as it does beside occupancy.
+      return found == classes_.end() ? of_occupancy(cell) : found->second;
     }
   }
   return kUnknown;
@@ -166,9 +170,10 @@ std::string MapGlyphs::legend() const {
   for (const char glyph : met) {
     switch (view_) {
       case MapView::kOccupancy: say(meaning_of_occupancy(glyph)); break;
+      case MapView::kClass: say(meaning_of_large(glyph)); break;
       case MapView::kKind: say(meaning_of_kind(glyph)); break;
       case MapView::kAge: say(meaning_of_age(glyph)); break;
-      default: break;  // the table of owners has their letters; classes come by size, below
+      case MapView::kOwner: break;  // the table of owners has their letters
     }
   }
   if (view_ == MapView::kClass) {

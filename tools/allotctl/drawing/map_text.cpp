@@ -80,6 +80,24 @@ std::string scale(const RegionMap& map) {
   return out + '\n';
 }
 
+// Cut at the commas, so that no line is longer than it must be.
+std::string wrapped(const std::string& list, std::size_t width) {
+  std::string out;
+  std::size_t column = 0;
+  for (std::size_t begin = 0; begin < list.size();) {
+    const std::size_t comma = list.find(", ", begin);
+    const std::size_t end = comma == std::string::npos ? list.size() : comma + 2;
+    if (column > 0 && column + end - begin > width) {
+      out.back() = '\n';  // the blank behind the comma
+      column = 0;
+    }
+    out += list.substr(begin, end - begin);
+    column += end - begin;
+    begin = end;
+  }
+  return out.empty() ? out : out + '\n';
+}
+
 std::string owners_table(const RegionMap& map, bool color) {
   if (map.owners().empty()) return {};
   Table table({{"OWNER", Table::Align::kLeft},
@@ -141,7 +159,7 @@ std::size_t map_text_cells(std::size_t width) noexcept { return columns_of(width
 std::string map_text(const RegionMap& map, const MapTextStyle& style) {
   const MapGlyphs glyphs(map, style.view);
   std::string out = title(map) + rows(map, style, glyphs) + scale(map);
-  if (const std::string legend = glyphs.legend(); !legend.empty()) out += legend + '\n';
+  out += wrapped(glyphs.legend(), std::clamp(style.width, kMinMapWidth, kMaxMapWidth));
   if (map.sums().orphans > 0) {
     out += count_text(map.sums().orphans, "orphan") + ": their sessions are gone\n";
   }
