@@ -84,6 +84,9 @@ struct Totals {
   std::uint64_t refusals = 0;
   std::uint64_t retired_allocations = 0;  // counters of heaps whose session is gone
   std::uint64_t retired_frees = 0;
+  std::uint64_t most_granted_bytes = 0;  // granted_bytes never was more
+  // The least that the machine could still give, of all times a grant was asked for.
+  std::uint64_t least_available_bytes = ~std::uint64_t{0};
   std::uint64_t killed_heaps = 0;  // heaps that ended without a Bye: one operation each may be
                                    // counted on one side only
 };
@@ -165,6 +168,7 @@ class RegionCore {
     std::uint64_t incarnation = 0;
     std::uint64_t granted_bytes = 0;
     std::uint64_t granted_spans = 0;
+    std::uint64_t grants = 0;  // requests served
     std::uint64_t reservation_bytes = 0;  // granted from or not
     std::uint32_t heaps = 0;
     std::uint32_t pending_grants = 0;  // planned, neither finished nor abandoned
@@ -193,6 +197,8 @@ class RegionCore {
   [[nodiscard]] ExtentMap& extents() noexcept { return extents_; }
   [[nodiscard]] std::uint64_t uid_granted_bytes(uid_t uid) const noexcept;
   [[nodiscard]] std::uint64_t uid_reservation_bytes(uid_t uid) const noexcept;
+  /// The session that `granule` is reserved for, granted from or not; 0 if for none.
+  [[nodiscard]] std::uint32_t reserved_for(std::uint32_t granule) const noexcept;
   [[nodiscard]] std::uint32_t orphan_count() const noexcept {
     return static_cast<std::uint32_t>(orphans_.size());
   }

@@ -82,6 +82,7 @@ Expected<GrantPlan> RegionCore::plan_grant(std::uint32_t session,
                                            std::uint64_t available_bytes) {
   auto record = live_session(session);
   if (!record) return record.error();
+  totals_.least_available_bytes = std::min(totals_.least_available_bytes, available_bytes);
   auto allowed = check_grant(session, **record, request, available_bytes);
   if (!allowed) {
     note_refusal(allowed.error().errc());
@@ -163,6 +164,7 @@ Expected<protocol::Granted> RegionCore::finish_grant(const GrantPlan& plan,
     write_descriptors(*extent, SpanState::kGranted);
   }
   (*record)->granted_spans += plan.count;
+  ++(*record)->grants;
   view_.session(plan.session).granted_spans.store_relaxed((*record)->granted_spans);
   ++totals_.grants;
   return protocol::Granted{plan.first, plan.granules, plan.count,
@@ -184,6 +186,7 @@ void RegionCore::abandon_grant(const GrantPlan& plan) {
 void RegionCore::charge(const SpanInfo& info, std::uint32_t granules) {
   const std::uint64_t bytes = granules * kGranuleBytes;
   totals_.granted_bytes += bytes;
+  totals_.most_granted_bytes = std::max(totals_.most_granted_bytes, totals_.granted_bytes);
   uid_granted_[info.uid] += bytes;
   const auto found = sessions_.find(info.session);
   if (found == sessions_.end()) return;
