@@ -52,6 +52,7 @@ void SessionState::own_span_locked(std::uint32_t first, std::uint32_t generation
 
 Expected<SessionState::LargeTaken> SessionState::obtain_large_locked(const LargeWanted& wanted,
                                                                      CallDeadline& deadline) {
+  relieve_pressure_locked(deadline);
   std::uint32_t first = find_cached_large_locked(wanted);
   if (first == kNoSpan) {
     const bool answers = collect_large_locked(deadline);

@@ -5,6 +5,7 @@
 // word before or after its one CAS; what follows (stack, hint, counter) is private or a hint.
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -112,7 +113,9 @@ Errc SessionState::free(const BlockRef& found, void* block, FreedRun& run,
       count_free(foreign_pool ? region::bin_of(found.carving.block_bytes) : found.carving.bin,
                  heap);
       if (to_stack) {
-        heap->push(cells_[first], block, found.word);
+        if (heap->push(cells_[first], block, found.word)) {
+          give_back_surplus(*heap, found.carving.bin, deadline);
+        }
       } else if (own_span) {
         keep_freed_large(first, deadline);
       } else {
@@ -152,6 +155,31 @@ void SessionState::free_elsewhere(const BlockRef& found, bool of_session) noexce
   const bool orphan = found.span.head.state == region::SpanState::kOrphan;
   // One message until the daemon has looked; it sweeps orphans anyway.
   if (large || (orphan && is_news)) parts_.channel->post(p::FreedElsewhere{found.span.first});
+}
+
+void* SessionState::reallocate(void* block, std::size_t size_bytes) noexcept {
+  CallDeadline deadline(parts_.deadline);
+  BlockRef found;
+  Errc errc = size_bytes == 0 ? Errc::kSizeZero : locate(block, found, deadline);
+  const std::uint32_t word = errc == Errc::kOk ? found.word->load_acquire() : 0;
+  if (errc == Errc::kOk) errc = check_owner(word);
+  if (errc != Errc::kOk) {
+    debug_refused(errc, block);
+    set_last_error(errc);
+    return nullptr;
+  }
+  const std::uint64_t room = found.carving.block_bytes;
+  // A block of the smallest size that holds it is less than half full only below 16 bytes.
+  if (size_bytes <= room && (size_bytes > room / 2 || room == region::kMinBlockBytes)) return block;
+  if (OwnWord::is_offered(word)) {
+    set_last_error(Error(Errc::kBadArgument, "the block is offered: somebody may adopt it"));
+    return nullptr;
+  }
+  void* const moved = allocate(size_bytes, 1);
+  if (moved == nullptr) return nullptr;
+  std::memcpy(moved, block, std::min<std::uint64_t>(size_bytes, room));
+  (void)free(block);
+  return moved;
 }
 
 std::size_t SessionState::usable_size(const void* block) noexcept {

@@ -121,6 +121,10 @@ Errc Session::free(void* block) noexcept {
   return state_->free(block);
 }
 
+void* Session::reallocate(void* block, std::size_t size_bytes) noexcept {
+  return block == nullptr ? allocate(size_bytes) : state_->reallocate(block, size_bytes);
+}
+
 std::size_t Session::usable_size(const void* block) const noexcept {
   return state_->usable_size(block);
 }

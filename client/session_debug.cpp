@@ -81,8 +81,12 @@ void SessionState::debug_forget(std::uint32_t first, std::uint64_t granules) noe
   debug_->forget(mapping_.data() + first * kGranuleBytes, granules * kGranuleBytes);
 }
 
-void SessionState::debug_forget_span(std::uint32_t first) noexcept {
+void SessionState::debug_forget_returned(std::uint32_t first, std::uint32_t granules) noexcept {
   if (debug_ == nullptr) return;
+  if (granules != 0) {
+    debug_forget(first, granules);
+    return;
+  }
   // What lies beyond the window was never used.
   const auto span = view_.find_span(first, window_granules_.load_relaxed());
   if (span && span->first == first) debug_forget(first, span->head.granules);

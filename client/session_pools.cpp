@@ -123,7 +123,7 @@ Batch SessionState::allocate_n(std::size_t size_bytes, std::span<void*> blocks) 
 }
 
 Batch SessionState::finish_batch(std::span<void*> blocks, std::size_t count, Error error) noexcept {
-  const Errc errc = error.errc();
+  const Errc errc = count == blocks.size() ? Errc::kOk : error.errc();
   if (errc != Errc::kOk) set_last_error(std::move(error));
   std::fill(blocks.begin() + static_cast<std::ptrdiff_t>(count), blocks.end(), nullptr);
   return {count, errc};

@@ -120,6 +120,7 @@ Expected<std::uint32_t> SessionState::take_span(std::uint32_t granules, std::uin
   if (!lock) return lock.error();
   const SpareKind kind{granules, words};
   book_late_answers_locked();
+  relieve_pressure_locked(deadline);
   if (spares_[kind].empty() && ahead_.request != 0 && ahead_.kind == kind) {
     book_late_answers_locked(deadline.at());
   }
@@ -218,9 +219,10 @@ Expected<void> SessionState::open_window_locked(std::uint64_t granules) {
   return {};
 }
 
-SessionState::Return SessionState::return_span_locked(std::uint32_t first, CallDeadline& deadline) {
-  debug_forget_span(first);
-  const auto answer = request_locked(p::ReturnSpan{first}, deadline);
+SessionState::Return SessionState::return_span_locked(std::uint32_t first, CallDeadline& deadline,
+                                                      std::uint32_t granules) {
+  debug_forget_returned(first, granules);
+  const auto answer = request_locked(p::ReturnSpan{first, granules}, deadline);
   if (answer) return Return::kDone;
   switch (parts_.channel->latest_outcome()) {
     case Outcome::kNotSent: return Return::kNotSent;
@@ -267,18 +269,66 @@ std::size_t SessionState::trim_locked(CallDeadline& deadline) {
     free_spans.insert(free_spans.end(), list.begin(), list.end());
     list.clear();
   }
-  std::size_t given_back = 0;
-  Return returned = Return::kDone;
-  while (!free_spans.empty() && returned == Return::kDone) {
-    const std::uint32_t first = free_spans.back();
-    const auto span = view_.find_span(first, window_granules_.load_relaxed());
-    returned = return_span_locked(first, deadline);
-    if (returned == Return::kDone && span) given_back += span->head.granules * kGranuleBytes;
-    if (!is_still_ours(returned)) free_spans.pop_back();
-  }
-  for (const std::uint32_t first : free_spans) keep_span_locked(first);
-  if (returned != Return::kDone || !collect_large_locked(deadline)) return given_back;
+  bool is_answered = true;
+  const std::size_t given_back = return_spans_locked(free_spans, is_answered, deadline);
+  if (!is_answered || !collect_large_locked(deadline)) return given_back;
   return given_back + return_cached_large_locked(deadline);
+}
+
+// Spans of classes that are in no list any more. Neighbours go back in one message. Those that the
+// daemon does not take are kept; after one that is not answered so are all the others.
+std::size_t SessionState::return_spans_locked(std::vector<std::uint32_t>& spans, bool& is_answered,
+                                              CallDeadline& deadline) {
+  std::sort(spans.begin(), spans.end());
+  std::size_t given_back = 0;
+  for (auto next = spans.begin(); next != spans.end();) {
+    const SpanRun run = run_of(next, spans.end());
+    const Return returned =
+        is_answered ? return_span_locked(*next, deadline, run.granules) : Return::kNotSent;
+    is_answered = is_answered && answered(returned);
+    if (returned == Return::kDone) given_back += run.granules * kGranuleBytes;
+    for (; next != run.end; ++next) {
+      if (is_still_ours(returned)) keep_span_locked(*next);
+    }
+  }
+  return given_back;
+}
+
+SessionState::SpanRun SessionState::run_of(SpanIterator begin, SpanIterator end) const {
+  SpanRun run{begin, 0};
+  std::uint64_t words = 0;
+  while (run.end != end && *run.end == *begin + run.granules) {
+    const auto span = view_.find_span(*run.end, window_granules_.load_relaxed());
+    // The directory is not as it should be: the daemon says what it thinks of the first.
+    if (!span || span->first != *run.end) break;
+    words += span->word_count;
+    if (run.end != begin && words > kMaxWordsPerBatch) break;
+    run.granules += span->head.granules;
+    ++run.end;
+  }
+  if (run.end == begin) ++run.end;
+  return run;
+}
+
+// Once for each time that the daemon says so.
+void SessionState::relieve_pressure_locked(CallDeadline& deadline) {
+  // Relaxed: nothing is published by it.
+  const std::uint64_t pressure = view_.header().pressure.load_relaxed();
+  if (pressure == 0 || pressure == seen_pressure_) return;
+  seen_pressure_ = pressure;
+  (void)trim_locked(deadline);
+}
+
+// What a heap has too much of in one bin, after many frees.
+void SessionState::give_back_surplus(ThreadHeap& heap, std::uint32_t bin,
+                                     CallDeadline& deadline) noexcept {
+  std::vector<std::uint32_t> surplus;
+  heap.release_surplus(bin, surplus);
+  if (surplus.empty()) return;
+  auto lock = lock_open(deadline);
+  if (!lock) return;
+  bool is_answered = true;
+  (void)return_spans_locked(surplus, is_answered, deadline);
 }
 
 }  // namespace allot::detail

@@ -71,6 +71,7 @@ class SessionState {
   // Memory (session_spans.cpp, large_blocks.cpp, ownership.cpp).
   [[nodiscard]] void* allocate(std::size_t size_bytes, std::size_t alignment) noexcept;
   Errc free(void* block) noexcept;
+  [[nodiscard]] void* reallocate(void* block, std::size_t size_bytes) noexcept;
   [[nodiscard]] std::size_t usable_size(const void* block) noexcept;
   std::size_t trim() noexcept;
 
@@ -215,7 +216,20 @@ class SessionState {
   static constexpr bool is_still_ours(Return returned) noexcept {
     return returned == Return::kRefused || returned == Return::kNotSent;
   }
-  [[nodiscard]] Return return_span_locked(std::uint32_t first, CallDeadline& deadline);
+  /// `granules`: not 0 for a run of spans side by side from `first` on.
+  [[nodiscard]] Return return_span_locked(std::uint32_t first, CallDeadline& deadline,
+                                          std::uint32_t granules = 0);
+  std::size_t return_spans_locked(std::vector<std::uint32_t>& spans, bool& is_answered,
+                                  CallDeadline& deadline);
+  using SpanIterator = std::vector<std::uint32_t>::const_iterator;
+  struct SpanRun {
+    SpanIterator end;
+    std::uint32_t granules = 0;
+  };
+  /// The spans side by side, as many as a message may have, from `begin` on.
+  [[nodiscard]] SpanRun run_of(SpanIterator begin, SpanIterator end) const;
+  void relieve_pressure_locked(CallDeadline& deadline);
+  void give_back_surplus(ThreadHeap& heap, std::uint32_t bin, CallDeadline& deadline) noexcept;
   void keep_span_locked(std::uint32_t first);
 
   // Large blocks.
@@ -301,9 +315,10 @@ class SessionState {
                                    void* block, std::uint32_t& word) noexcept;
   /// Of what a call refused; nothing if it is no mistake of the caller's, or no mode is on.
   void debug_refused(Errc errc, const void* block) noexcept;
-  /// A span, or the beginning of one, is out of use; nothing if no mode is on.
+  /// The range is out of use; nothing if no mode is on.
   void debug_forget(std::uint32_t first, std::uint64_t granules) noexcept;
-  void debug_forget_span(std::uint32_t first) noexcept;
+  /// The same of what goes back: `granules` is 0 for one whole span.
+  void debug_forget_returned(std::uint32_t first, std::uint32_t granules) noexcept;
   [[nodiscard]] Misuse misuse_of(Misuse::Kind kind, const void* block) noexcept;
   [[nodiscard]] bool drop_damaged(ThreadHeap& heap, std::uint32_t bin) noexcept;
 
@@ -335,6 +350,7 @@ class SessionState {
     bool is_refused = false;  // the latest; no other is made before spans come again
   };
   Ahead ahead_;
+  std::uint64_t seen_pressure_ = 0;           // the directory's latest that was answered by a trim
   std::map<std::uint32_t, LargeSpan> large_;  // by first granule
   LargeCache large_cache_;
   std::uint64_t large_cache_bytes_ = 0;

@@ -30,6 +30,9 @@ namespace {
 constexpr std::size_t kSpansPerCollect = 32;
 // A refill stops looking once it found this many blocks.
 constexpr std::ptrdiff_t kEnoughBlocks = 32;
+// Wholly free spans of a bin that stay when others go back, if it had no more than eight times
+// as many: who frees so much may soon want it again.
+constexpr std::size_t kSurplusSpans = 16;
 
 constexpr std::size_t total_stack_blocks() {
   std::size_t total = 0;
@@ -90,6 +93,7 @@ void ThreadHeap::detach() noexcept {
   }
   for (auto& spans : spans_) spans.clear();
   cursors_.fill(0);
+  forgotten_.fill(0);
 }
 
 bool ThreadHeap::open_pool(std::uint32_t bin, const PoolShape& pool) noexcept {
@@ -234,11 +238,17 @@ std::size_t ThreadHeap::drop_damaged(std::uint32_t bin) noexcept {
   return dropped;
 }
 
-void ThreadHeap::push(const SpanCell& cell, void* block,
+bool ThreadHeap::push(const SpanCell& cell, void* block,
                       detail::Atomic<std::uint32_t>* word) noexcept {
   HeapBin& stack = *cell.bin;
-  if (stack.top == stack.limit) forget_half(stack);
+  const bool is_full = stack.top == stack.limit;
+  if (is_full) forget_half(stack);
   *stack.top++ = FreeBlock{block, word};
+  if (!is_full) return false;
+  // A scan of all words of the bin is worth a quarter of its blocks.
+  const auto bin = static_cast<std::uint32_t>(&stack - bins.data());
+  return forgotten_[bin] > std::uint64_t{kSurplusSpans} * cut_of(bin).block_count &&
+         forgotten_[bin] > counters_of(bin).granted.load_relaxed() / 4;
 }
 
 // The older half leaves the stack; their words say free, so a later scan finds them again.
@@ -248,6 +258,8 @@ void ThreadHeap::forget_half(HeapBin& bin) noexcept {
     const auto offset = static_cast<std::size_t>(static_cast<std::byte*>(entry->block) - data);
     cells[cells[offset >> detail::kGranuleShift].first].unlisted = 1;
   }
+  forgotten_[static_cast<std::size_t>(&bin - bins.data())] +=
+      static_cast<std::uint64_t>(middle - bin.bottom);
   bin.top = std::copy(middle, bin.top, bin.bottom);
 }
 
@@ -259,32 +271,40 @@ bool ThreadHeap::is_all_free(std::uint32_t bin, std::uint32_t first) const noexc
   return true;
 }
 
-void ThreadHeap::take_off_stack(std::uint32_t bin, const SpanCell& cell) noexcept {
-  HeapBin& stack = bins[bin];
-  const std::byte* const end = cell.base + cell.granules * region::kGranuleBytes;
-  stack.top = std::remove_if(stack.bottom, stack.top, [&](const FreeBlock& entry) {
-    return entry.block >= cell.base && entry.block < end;
-  });
+void ThreadHeap::release_free_spans(std::vector<std::uint32_t>& out) {
+  for (std::uint32_t bin = 0; bin < spans_.size(); ++bin) release_free_spans(bin, 0, out);
 }
 
-void ThreadHeap::release_free_spans(std::vector<std::uint32_t>& out) {
-  for (std::uint32_t bin = 0; bin < spans_.size(); ++bin) {
-    auto& spans = spans_[bin];
-    const std::size_t before = spans.size();
-    std::erase_if(spans, [&](std::uint32_t first) {
-      if (!is_all_free(bin, first)) return false;
-      const SpanCell cell = cells[first];
-      take_off_stack(bin, cell);
-      for (std::uint32_t i = 0; i < cell.granules; ++i) cells[first + i] = SpanCell{};
-      out.push_back(first);
-      return true;
-    });
-    cursors_[bin] = 0;
-    if (spans.size() == before) continue;
-    auto& granted = counters_of(bin).granted;
-    granted.store_relaxed(granted.load_relaxed() -
-                          (before - spans.size()) * cut_of(bin).block_count);
-  }
+void ThreadHeap::release_surplus(std::uint32_t bin, std::vector<std::uint32_t>& out) {
+  release_free_spans(bin, std::max(kSurplusSpans, spans_[bin].size() / 8), out);
+}
+
+void ThreadHeap::release_free_spans(std::uint32_t bin, std::size_t spans_to_keep,
+                                    std::vector<std::uint32_t>& out) {
+  auto& spans = spans_[bin];
+  const std::size_t before = spans.size();
+  std::erase_if(spans, [&](std::uint32_t first) {
+    if (!is_all_free(bin, first)) return false;
+    if (spans_to_keep > 0) {
+      --spans_to_keep;
+      return false;
+    }
+    const std::uint32_t granules = cells[first].granules;
+    for (std::uint32_t i = 0; i < granules; ++i) cells[first + i] = SpanCell{};
+    out.push_back(first);
+    return true;
+  });
+  cursors_[bin] = 0;
+  forgotten_[bin] = 0;
+  const std::size_t released = before - spans.size();
+  if (released == 0) return;
+  HeapBin& stack = bins[bin];
+  stack.top = std::remove_if(stack.bottom, stack.top, [&](const FreeBlock& entry) {
+    const auto offset = static_cast<std::size_t>(static_cast<std::byte*>(entry.block) - data);
+    return cells[offset >> detail::kGranuleShift].granules == 0;
+  });
+  auto& granted = counters_of(bin).granted;
+  granted.store_relaxed(granted.load_relaxed() - released * cut_of(bin).block_count);
 }
 
 }  // namespace allot

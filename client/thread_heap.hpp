@@ -72,12 +72,15 @@ class ThreadHeap : public detail::FastHeap {
   /// Drops damaged entries from the top of the stack of `bin`; returns how many.
   std::size_t drop_damaged(std::uint32_t bin) noexcept;
 
-  /// Puts a block whose word was just moved to free on its stack.
-  void push(const detail::SpanCell& cell, void* block,
-            detail::Atomic<std::uint32_t>* word) noexcept;
+  /// Puts a block whose word was just moved to free on its stack. True if so much has been freed
+  /// lately that release_surplus() is worth while.
+  [[nodiscard]] bool push(const detail::SpanCell& cell, void* block,
+                          detail::Atomic<std::uint32_t>* word) noexcept;
 
   /// Takes every span without a block in use off this heap; its granule numbers go to `out`.
   void release_free_spans(std::vector<std::uint32_t>& out);
+  /// Of `bin`, and all but some that it may need again soon.
+  void release_surplus(std::uint32_t bin, std::vector<std::uint32_t>& out);
 
   void count_free(std::uint32_t bin) noexcept { bins[bin].counters->frees.add_single_writer(1); }
 
@@ -90,11 +93,13 @@ class ThreadHeap : public detail::FastHeap {
   [[nodiscard]] bool collect_span(std::uint32_t bin, std::uint32_t first);
   void forget_half(detail::HeapBin& bin) noexcept;
   [[nodiscard]] bool is_all_free(std::uint32_t bin, std::uint32_t first) const noexcept;
-  void take_off_stack(std::uint32_t bin, const detail::SpanCell& cell) noexcept;
+  void release_free_spans(std::uint32_t bin, std::size_t spans_to_keep,
+                          std::vector<std::uint32_t>& out);
 
   const region::RegionView* view_ = nullptr;
   std::array<std::vector<std::uint32_t>, region::kBinsPerHeap> spans_;  // first granules
   std::array<std::size_t, region::kBinsPerHeap> cursors_{};
+  std::array<std::uint64_t, region::kBinsPerHeap> forgotten_{};  // blocks, since the latest release
   std::array<region::SizeClass, region::kPoolsPerSession> pool_cuts_{};  // of those that are open
 };
 

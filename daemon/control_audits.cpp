@@ -8,6 +8,7 @@
 
 #include "daemon/clock.hpp"
 #include "daemon/control_json.hpp"
+#include "daemon/control_ladder.hpp"
 #include "daemon/core/audit_input.hpp"
 #include "shared/region/audit.hpp"
 
@@ -59,59 +60,9 @@ class StatsAnswer final : public AuditedAnswer {
       : AuditedAnswer(query, std::move(context), std::move(regions), 1) {}
 
  private:
-  json::object committed_json(const core::RegionCore& region) const {
-    json::object out;
-    std::uint64_t total = 0;
-    const auto add = [&](const char* key, core::RegionFile file) {
-      const std::uint64_t bytes = context().committed_bytes(region, file);
-      out[key] = bytes;
-      total += bytes;
-    };
-    add("directory_bytes", core::RegionFile::kDirectory);
-    add("ledger_bytes", core::RegionFile::kLedger);
-    add("data_bytes", core::RegionFile::kData);
-    out["total_bytes"] = total;
-    return out;
-  }
-
   bool write_region(core::RegionCore& region, const region::AuditReport& report,
                     std::string& out) override {
-    const core::Totals& totals = region.totals();
-    const core::Limits& limits = region.limits();
-    const std::uint64_t created = region.view().header().created_unix_ns;
-    const std::uint64_t now = unix_now_ns();
-    const double age_s = now > created ? static_cast<double>(now - created) * 1e-9 : 0;
-    json::object object;
-    object["region"] = region.name();
-    object["created_unix_ns"] = created;
-    object["reserved_bytes"] = region.view().granules() * region::kGranuleBytes;
-    object["commit_limit_bytes"] = limits.commit_limit_bytes;
-    object["session_quota_bytes"] = limits.session_quota_bytes;
-    object["uid_quota_bytes"] = limits.uid_quota_bytes;
-    object["session_reserve_bytes"] = limits.session_reserve_bytes;
-    object["uid_reserve_bytes"] = limits.uid_reserve_bytes;
-    object["reserve_limit_bytes"] = limits.reserve_limit_bytes;
-    object["committed"] = committed_json(region);
-    add_space(object, report.total);
-    object["granted_bytes"] = totals.granted_bytes;
-    object["dirty_bytes"] = region.dirty_bytes();
-    object["reservation_bytes"] = totals.reservation_bytes;
-    object["high_water_bytes"] = region.high_water_granules() * region::kGranuleBytes;
-    object["kept_blocks"] = report.kept.blocks;
-    object["sessions"] = region.session_count();
-    object["heaps"] = report.heaps;
-    object["orphans"] = region.orphan_count();
-    object["names"] = region.names().size();
-    object["hidden_names"] = region.hidden_names().size();
-    object["grants"] = totals.grants;
-    object["grants_per_second"] = age_s > 0 ? static_cast<double>(totals.grants) / age_s : 0.0;
-    object["returns"] = totals.returns;
-    object["recoveries"] = totals.recoveries;
-    object["recovered_blocks"] = totals.recovered_blocks;
-    object["reclaimed_blocks"] = totals.reclaimed_blocks;
-    object["refusals"] = totals.refusals;
-    object["exact"] = report.exact;
-    out += json::serialize(object);
+    out += json::serialize(ladder_json(context(), region, report));
     return true;
   }
 };
@@ -147,24 +98,38 @@ class CheckAnswer final : public AuditedAnswer {
   }
 };
 
+// Sessions; and for `top` the ladder behind them, of one and the same reading.
 class SessionsAnswer final : public AuditedAnswer {
  public:
   SessionsAnswer(const ControlQuery& query, ControlContext context, Regions regions)
-      : AuditedAnswer(query, std::move(context), std::move(regions), 1) {}
+      : AuditedAnswer(query, std::move(context), std::move(regions), 1),
+        with_ladder_(query.kind == ControlQuery::Kind::kTop) {}
 
  private:
   bool write_region(core::RegionCore& region, const region::AuditReport& report,
                     std::string& out) override {
-    if (!list_.is_begun()) list_.begin(out, region.name(), "sessions");
+    if (!list_.is_begun()) {
+      list_.begin(out, region.name(), "sessions");
+      if (with_ladder_) rest_ = top_json(region, report);
+    }
     auto it = region.sessions().lower_bound(next_);
     for (std::size_t i = 0; i < kControlSliceItems && it != region.sessions().end(); ++i, ++it) {
       list_.add(out, session_json(region, it->first, it->second, sums_of(report, it->first)));
       next_ = it->first + 1;
     }
     if (it != region.sessions().end()) return false;
-    list_.end(out);
+    list_.end(out, rest_);
     next_ = 0;
     return true;
+  }
+
+  json::object top_json(const core::RegionCore& region, const region::AuditReport& report) const {
+    json::object out = ladder_json(context(), region, report);
+    out.erase("region");    // the list's own
+    out.erase("sessions");  // their number
+    out["now_unix_ns"] = unix_now_ns();
+    out["now_monotonic_ns"] = monotonic_now_ns();
+    return out;
   }
 
   static region::SessionSums sums_of(const region::AuditReport& report, std::uint32_t id) {
@@ -175,6 +140,8 @@ class SessionsAnswer final : public AuditedAnswer {
     return found != report.sessions.end() && found->session == id ? *found : region::SessionSums{};
   }
 
+  bool with_ladder_;
+  json::object rest_;
   ItemList list_;
   std::uint32_t next_ = 0;
 };
@@ -185,6 +152,7 @@ std::unique_ptr<ControlRequest> make_audited_answer(const ControlQuery& query,
                                                     ControlContext context, Regions regions) {
   switch (query.kind) {
     case ControlQuery::Kind::kSessions:
+    case ControlQuery::Kind::kTop:
       return std::make_unique<SessionsAnswer>(query, std::move(context), std::move(regions));
     case ControlQuery::Kind::kCheck:
       return std::make_unique<CheckAnswer>(query, std::move(context), std::move(regions));

@@ -9,7 +9,7 @@
 
 namespace allot::daemon {
 
-/// `query.kind` is kStats, kSessions or kCheck.
+/// `query.kind` is kStats, kSessions, kTop or kCheck.
 [[nodiscard]] std::unique_ptr<ControlRequest> make_audited_answer(const ControlQuery& query,
                                                                   ControlContext context,
                                                                   Regions regions);

@@ -125,6 +125,7 @@ json::object session_json(const core::RegionCore& region, std::uint32_t id,
   out["connected_unix_ns"] = entry.connected_unix_ns;
   out["granted_bytes"] = record.granted_bytes;
   out["granted_spans"] = record.granted_spans;
+  out["grants"] = record.grants;
   out["reservation_bytes"] = record.reservation_bytes;
   out["cached_bytes"] = sums.space.cached_bytes;
   out["tail_bytes"] = sums.space.tail_bytes;
@@ -132,6 +133,8 @@ json::object session_json(const core::RegionCore& region, std::uint32_t id,
   out["live_blocks"] = sums.owned.blocks;
   out["offered_blocks"] = sums.owned.offered_blocks;
   out["exposed_blocks"] = sums.owned.exposed_blocks;
+  out["allocations"] = sums.heaps.allocations;
+  out["frees"] = sums.heaps.frees;
   return out;
 }
 

@@ -23,14 +23,16 @@ struct KindName {
   std::string_view name;
 };
 
-constexpr std::array<KindName, 8> kKinds = {{{Kind::kVersion, "version"},
-                                             {Kind::kStats, "stats"},
-                                             {Kind::kSessions, "sessions"},
-                                             {Kind::kSpans, "spans"},
-                                             {Kind::kNames, "names"},
-                                             {Kind::kArenas, "arenas"},
-                                             {Kind::kCheck, "check"},
-                                             {Kind::kUnpublish, "unpublish"}}};
+constexpr std::array<KindName, 10> kKinds = {{{Kind::kVersion, "version"},
+                                              {Kind::kStats, "stats"},
+                                              {Kind::kSessions, "sessions"},
+                                              {Kind::kTop, "top"},
+                                              {Kind::kSpans, "spans"},
+                                              {Kind::kMap, "map"},
+                                              {Kind::kNames, "names"},
+                                              {Kind::kArenas, "arenas"},
+                                              {Kind::kCheck, "check"},
+                                              {Kind::kUnpublish, "unpublish"}}};
 
 constexpr std::size_t kMaxDepth = 4;
 constexpr std::size_t kMaxQuotedBytes = 64;
@@ -164,7 +166,8 @@ Expected<ControlQuery> ControlQuery::parse(std::string_view line) {
     query.region = std::move(*region);
   }
   Expected<void> rest;
-  if (query.kind == Kind::kSpans) rest = take_span_members(members, query);
+  if (query.kind == Kind::kSpans || query.kind == Kind::kMap)
+    rest = take_span_members(members, query);
   if (query.kind == Kind::kUnpublish) rest = take_unpublish_members(members, query);
   if (!rest) return rest.error();
   if (auto none = members.expect_none_left(); !none) return none.error();

@@ -18,7 +18,9 @@ struct ControlQuery {
     kVersion,
     kStats,
     kSessions,
+    kTop,
     kSpans,
+    kMap,
     kNames,
     kArenas,
     kCheck,
@@ -30,8 +32,8 @@ struct ControlQuery {
 
   Kind kind = Kind::kVersion;
   std::optional<std::string> region;    // all of them if it is not given
-  std::uint64_t first_granule = 0;      // spans: where to begin
-  std::uint64_t limit = kDefaultSpans;  // spans: how many at most
+  std::uint64_t first_granule = 0;      // spans, map: where to begin
+  std::uint64_t limit = kDefaultSpans;  // spans, map: how many at most
   std::string name;                     // unpublish
   Handle handle;                        // unpublish
 

@@ -10,6 +10,7 @@
 #include "daemon/control_audits.hpp"
 #include "daemon/control_json.hpp"
 #include "daemon/control_lists.hpp"
+#include "daemon/control_map.hpp"
 #include "daemon/control_query.hpp"
 #include "daemon/log.hpp"
 #include "shared/protocol/message.hpp"
@@ -99,6 +100,7 @@ std::unique_ptr<ControlRequest> ControlRequest::parse(std::string_view line, con
   if (!regions) return ready(error_line(regions.error()));
   switch (query->kind) {
     case Kind::kUnpublish: return ready(unpublish_line(*query, *regions->front(), context));
+    case Kind::kMap: return make_map_answer(*query, std::move(context), std::move(*regions));
     case Kind::kSpans:
     case Kind::kArenas:
     case Kind::kNames: return make_list_answer(*query, std::move(context), std::move(*regions));

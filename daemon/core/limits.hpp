@@ -38,8 +38,8 @@ struct Limits {
 // What one message may ask for, so that no message keeps the others waiting. Far above what
 // liballot asks for.
 inline constexpr std::uint32_t kMaxSpansPerGrant = 1024;
-// Own words of all spans of one request: they are made invalid in one turn.
-inline constexpr std::uint64_t kMaxWordsPerGrant = std::uint64_t{1} << 20;
+// Own words of all its spans: they are looked at in one turn. One span may have as many.
+inline constexpr std::uint64_t kMaxWordsPerMessage = std::uint64_t{1} << 20;
 inline constexpr std::uint32_t kMaxAlignGranules = 4096;  // 256 MiB
 inline constexpr std::size_t kMaxReservationsPerSession = 1024;
 /// Sessions that one connection may watch: all of a region.

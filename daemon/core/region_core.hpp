@@ -84,6 +84,9 @@ struct Totals {
   std::uint64_t refusals = 0;
   std::uint64_t retired_allocations = 0;  // counters of heaps whose session is gone
   std::uint64_t retired_frees = 0;
+  std::uint64_t most_granted_bytes = 0;  // granted_bytes never was more
+  // The least that the machine could still give, of all times a grant was asked for.
+  std::uint64_t least_available_bytes = ~std::uint64_t{0};
   std::uint64_t killed_heaps = 0;  // heaps that ended without a Bye: one operation each may be
                                    // counted on one side only
 };
@@ -111,8 +114,10 @@ class RegionCore {
   [[nodiscard]] Expected<protocol::Granted> finish_grant(const GrantPlan& plan,
                                                          std::uint64_t now_unix_ns);
   void abandon_grant(const GrantPlan& plan);
-  [[nodiscard]] Expected<void> return_span(std::uint32_t session, std::uint64_t first,
-                                           std::uint64_t now_ns);
+  /// Gives spans back. kNotOwner, kBadArgument: then none of them.
+  [[nodiscard]] Expected<void> return_spans(std::uint32_t session,
+                                            const protocol::ReturnSpan& request,
+                                            std::uint64_t now_ns);
   // Reservations: address space that only its session is granted from. No memory, no quota.
   [[nodiscard]] Expected<protocol::Reserved> reserve(std::uint32_t session,
                                                      const protocol::Reserve& request);
@@ -163,6 +168,7 @@ class RegionCore {
     std::uint64_t incarnation = 0;
     std::uint64_t granted_bytes = 0;
     std::uint64_t granted_spans = 0;
+    std::uint64_t grants = 0;  // requests served
     std::uint64_t reservation_bytes = 0;  // granted from or not
     std::uint32_t heaps = 0;
     std::uint32_t pending_grants = 0;  // planned, neither finished nor abandoned
@@ -191,6 +197,8 @@ class RegionCore {
   [[nodiscard]] ExtentMap& extents() noexcept { return extents_; }
   [[nodiscard]] std::uint64_t uid_granted_bytes(uid_t uid) const noexcept;
   [[nodiscard]] std::uint64_t uid_reservation_bytes(uid_t uid) const noexcept;
+  /// The session that `granule` is reserved for, granted from or not; 0 if for none.
+  [[nodiscard]] std::uint32_t reserved_for(std::uint32_t granule) const noexcept;
   [[nodiscard]] std::uint32_t orphan_count() const noexcept {
     return static_cast<std::uint32_t>(orphans_.size());
   }
@@ -223,6 +231,8 @@ class RegionCore {
   void refund(const SpanInfo& info, std::uint32_t granules);
   void write_descriptors(const Extent& extent, region::SpanState state);
   void erase_descriptors(const Extent& extent);
+  void note_refusal(Errc errc);
+  void note_room();
   void free_span(Extent& extent, std::uint64_t now_ns);
   void recover_span(Extent& extent, std::uint64_t now_ns);
   void finish_recovery(std::uint32_t id);
@@ -284,6 +294,7 @@ class RegionCore {
   bool found_large_ = false;                            // in the pass over the extents that goes on
   std::map<std::uint32_t, std::uint64_t> freed_large_;  // first granule -> when noticed
   std::map<std::uint32_t, std::uint64_t> unheard_large_;  // the same, without a message
+  std::uint64_t pressure_count_ = 0;                      // times that memory was short
   DirtyRanges dirty_;
   std::map<std::uint32_t, std::uint32_t>
       taken_;  // spans of taken blocks: first -> granules punched

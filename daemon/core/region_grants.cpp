@@ -38,10 +38,10 @@ Expected<void> RegionCore::check_grant(std::uint32_t session, const SessionRecor
       request.words / region::kWordsPerUnit > SpanDescriptor::kMaxWordUnits) {
     return Error(Errc::kBadArgument, std::to_string(request.words) + " own words");
   }
-  if (std::uint64_t{request.words} * request.count > kMaxWordsPerGrant) {
+  if (std::uint64_t{request.words} * request.count > kMaxWordsPerMessage) {
     return Error(Errc::kBadArgument,
                  std::to_string(request.count) + " spans of " + std::to_string(request.words) +
-                     " own words, the most is " + std::to_string(kMaxWordsPerGrant) + " words");
+                     " own words, the most is " + std::to_string(kMaxWordsPerMessage) + " words");
   }
   const std::uint64_t wanted = std::uint64_t{request.granules} * request.count * kGranuleBytes;
   if (wanted > limits_.max_grant_bytes) {
@@ -82,14 +82,15 @@ Expected<GrantPlan> RegionCore::plan_grant(std::uint32_t session,
                                            std::uint64_t available_bytes) {
   auto record = live_session(session);
   if (!record) return record.error();
+  totals_.least_available_bytes = std::min(totals_.least_available_bytes, available_bytes);
   auto allowed = check_grant(session, **record, request, available_bytes);
   if (!allowed) {
-    ++totals_.refusals;
+    note_refusal(allowed.error().errc());
     return allowed.error();
   }
   const auto first = place_spans(session, request);
   if (!first) {
-    ++totals_.refusals;
+    note_refusal(first.error().errc());
     return first.error();
   }
   GrantPlan plan{session,       (*record)->incarnation, *first, request.granules,
@@ -117,7 +118,26 @@ Expected<GrantPlan> RegionCore::plan_grant(std::uint32_t session,
   plan.used_granules = dirty_before - dirty_.granules();
   charge(SpanInfo{session, (*record)->peer.uid, 0, 0}, static_cast<std::uint32_t>(total));
   ++(*record)->pending_grants;
+  note_room();
   return plan;
+}
+
+void RegionCore::note_refusal(Errc errc) {
+  ++totals_.refusals;
+  if (errc == Errc::kUidQuota || errc == Errc::kCommitLimit || errc == Errc::kMachineFull ||
+      errc == Errc::kRegionFull) {
+    // Relaxed: it publishes nothing.
+    view_.header().pressure.store_relaxed(++pressure_count_);
+  }
+}
+
+// Asks for memory back before somebody has to be refused.
+void RegionCore::note_room() {
+  auto& pressure = view_.header().pressure;
+  const std::uint64_t limit = limits_.commit_limit_bytes;
+  const bool is_short = totals_.granted_bytes > limit - limit / 8;
+  const bool was_short = pressure.load_relaxed() != 0;
+  if (is_short != was_short) pressure.store_relaxed(is_short ? ++pressure_count_ : 0);
 }
 
 Expected<protocol::Granted> RegionCore::finish_grant(const GrantPlan& plan,
@@ -144,6 +164,7 @@ Expected<protocol::Granted> RegionCore::finish_grant(const GrantPlan& plan,
     write_descriptors(*extent, SpanState::kGranted);
   }
   (*record)->granted_spans += plan.count;
+  ++(*record)->grants;
   view_.session(plan.session).granted_spans.store_relaxed((*record)->granted_spans);
   ++totals_.grants;
   return protocol::Granted{plan.first, plan.granules, plan.count,
@@ -165,6 +186,7 @@ void RegionCore::abandon_grant(const GrantPlan& plan) {
 void RegionCore::charge(const SpanInfo& info, std::uint32_t granules) {
   const std::uint64_t bytes = granules * kGranuleBytes;
   totals_.granted_bytes += bytes;
+  totals_.most_granted_bytes = std::max(totals_.most_granted_bytes, totals_.granted_bytes);
   uid_granted_[info.uid] += bytes;
   const auto found = sessions_.find(info.session);
   if (found == sessions_.end()) return;
@@ -218,22 +240,41 @@ void RegionCore::free_span(Extent& extent, std::uint64_t now_ns) {
   release_span(first);
 }
 
-Expected<void> RegionCore::return_span(std::uint32_t session, std::uint64_t first,
-                                       std::uint64_t now_ns) {
+Expected<void> RegionCore::return_spans(std::uint32_t session, const protocol::ReturnSpan& request,
+                                        std::uint64_t now_ns) {
   auto record = live_session(session);
   if (!record) return record.error();
-  Extent* const extent =
-      first < view_.granules() ? extents_.find(static_cast<std::uint32_t>(first)) : nullptr;
-  if (extent == nullptr || extent->info.session != session || extent->info.granted_unix_ns == 0) {
-    return Error(Errc::kNotOwner,
-                 "no span of this session begins at granule " + std::to_string(first));
+  const std::uint64_t granules = view_.granules();
+  if (request.first >= granules || request.granules > granules - request.first) {
+    return Error(Errc::kNotOwner, "granule " + std::to_string(request.first) + " and " +
+                                      std::to_string(request.granules) +
+                                      " granules are not in the region");
   }
-  if (holds_live_block(*extent)) {
-    return Error(Errc::kBadArgument,
-                 "the span at granule " + std::to_string(first) + " still holds live blocks");
+  const std::uint64_t end = request.first + std::max<std::uint64_t>(request.granules, 1);
+  std::vector<Extent*> spans;
+  std::uint64_t words = 0;
+  for (std::uint64_t at = request.first; at < end; at = spans.back()->end()) {
+    Extent* const extent = extents_.find(static_cast<std::uint32_t>(at));
+    if (extent == nullptr || extent->info.session != session || extent->info.granted_unix_ns == 0) {
+      return Error(Errc::kNotOwner,
+                   "no span of this session begins at granule " + std::to_string(at));
+    }
+    words += extent->info.word_count;
+    if (words > kMaxWordsPerMessage) {
+      return Error(Errc::kBadArgument,
+                   "spans of more than " + std::to_string(kMaxWordsPerMessage) + " own words");
+    }
+    if (holds_live_block(*extent)) {
+      return Error(Errc::kBadArgument,
+                   "the span at granule " + std::to_string(at) + " still holds live blocks");
+    }
+    spans.push_back(extent);
   }
-  free_span(*extent, now_ns);
-  ++totals_.returns;
+  if (request.granules != 0 && spans.back()->end() != end) {
+    return Error(Errc::kBadArgument, "no span ends at granule " + std::to_string(end));
+  }
+  for (Extent* const extent : spans) free_span(*extent, now_ns);
+  totals_.returns += spans.size();
   return {};
 }
 

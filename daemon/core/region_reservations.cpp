@@ -164,6 +164,11 @@ RegionCore::Reservations::const_iterator RegionCore::reservation_at(
   return granule < found->second.end ? found : reservations_.end();
 }
 
+std::uint32_t RegionCore::reserved_for(std::uint32_t granule) const noexcept {
+  const auto found = reservation_at(granule);
+  return found == reservations_.end() ? 0 : found->second.session;
+}
+
 void RegionCore::release_span(std::uint32_t first) {
   const auto reservation = reservation_at(first);
   if (reservation == reservations_.end()) {

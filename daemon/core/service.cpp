@@ -154,7 +154,7 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
     return p::Body(p::Done{});
   }
   if (const auto* request = std::get_if<p::ReturnSpan>(&message.body)) {
-    return done(region->return_span(session, request->first, now.monotonic_ns));
+    return done(region->return_spans(session, *request, now.monotonic_ns));
   }
   if (const auto* request = std::get_if<p::Reserve>(&message.body)) {
     auto reserved = region->reserve(session, *request);

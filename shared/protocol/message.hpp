@@ -38,7 +38,7 @@
 namespace allot::protocol {
 
 inline constexpr std::uint32_t kMessageMagic = 0x4D544C41;  // "ALTM"
-inline constexpr std::uint16_t kProtocolVersion = 2;
+inline constexpr std::uint16_t kProtocolVersion = 3;
 inline constexpr std::size_t kMessageBytes = 128;
 
 enum class Kind : std::uint16_t {
@@ -102,9 +102,12 @@ struct GrantRequest {
   std::uint32_t align_granules = 0;
   std::uint64_t at = kAnywhere;
 };
+// The span at `first`; or, where `granules` is not 0, the spans side by side that fill the granules
+// from there. All or none.
 struct ReturnSpan {
   static constexpr Kind kKind = Kind::kReturnSpan;
   std::uint64_t first = 0;
+  std::uint64_t granules = 0;
 };
 // Address space for the sender alone: `granules`, or half as many as often as it takes, but at
 // least `minimum`.

@@ -95,10 +95,14 @@ bool Audit::count_heaps(Counters& counters, std::uint64_t& budget_words) const {
     const auto found = std::find_if(input_.sessions.begin(), input_.sessions.end(),
                                     [session](const auto& one) { return one.id == session; });
     if (found != input_.sessions.end() && found->is_live) ++counters.heaps_of_live;
+    HeapSums& of_session = counters.of_sessions[session];
     for (const BinCounters& bin : view_.heap_ledger(heap).bins) {
       // Relaxed: a sum that is a little old differs from the words by what moved, and is so judged.
-      counters.allocations += bin.allocations.load_relaxed();
-      counters.frees += bin.frees.load_relaxed();
+      const HeapSums of_bin{bin.allocations.load_relaxed(), bin.frees.load_relaxed()};
+      counters.allocations += of_bin.allocations;
+      counters.frees += of_bin.frees;
+      of_session.allocations += of_bin.allocations;
+      of_session.frees += of_bin.frees;
     }
   }
   return counters.next_heap >= end;
@@ -235,8 +239,11 @@ void Audit::compare(bool steady, const Violation& violation) {
 
 void Audit::collect_sessions() {
   for (std::uint32_t id = kFirstSession; id < kSessionLimit; ++id) {
-    if (spaces_[id].spans == 0 && owned_[id].blocks == 0) continue;
-    report_.sessions.push_back({id, spaces_[id], owned_[id]});
+    const auto heaps = after_.of_sessions.find(id);
+    const bool has_heaps = heaps != after_.of_sessions.end();
+    if (spaces_[id].spans == 0 && owned_[id].blocks == 0 && !has_heaps) continue;
+    report_.sessions.push_back(
+        {id, spaces_[id], owned_[id], has_heaps ? heaps->second : HeapSums{}});
   }
 }
 

@@ -21,6 +21,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -85,6 +86,7 @@ class Audit final : private SpanSink {
     std::uint64_t heaps = 0;
     std::uint64_t heaps_of_live = 0;  // whose threads may be in mid-operation
     std::uint32_t next_heap = 0;
+    std::map<std::uint64_t, HeapSums> of_sessions;
 
     friend bool operator==(const Counters&, const Counters&) = default;
   };

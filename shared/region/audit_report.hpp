@@ -62,11 +62,20 @@ struct SpanSums {
   std::uint64_t offered_blocks = 0;
 };
 
-/// One session: the spans it has, and the blocks it owns.
+/// What heaps say that they did, by their counters.
+struct HeapSums {
+  std::uint64_t allocations = 0;
+  std::uint64_t frees = 0;
+
+  friend bool operator==(const HeapSums&, const HeapSums&) = default;
+};
+
+/// One session: the spans it has, the blocks it owns, and what its heaps did.
 struct SessionSums {
   std::uint32_t session = 0;
   SpaceSums space;
   OwnerSums owned;
+  HeapSums heaps;
 };
 
 enum class Fault : std::uint8_t {
@@ -116,7 +125,7 @@ struct AuditReport {
   SpaceSums total;
   std::uint64_t orphans = 0;
   OwnerSums kept;                     // what the service owns: published blocks
-  std::vector<SessionSums> sessions;  // ascending; those that have a span or own a block
+  std::vector<SessionSums> sessions;  // ascending; those that have a span, a block or a heap
   std::uint64_t allocations = 0;      // of all heaps now attached
   std::uint64_t frees = 0;
   std::uint64_t heaps = 0;

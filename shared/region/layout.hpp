@@ -39,7 +39,7 @@ struct DirectoryHeader {
   std::uint64_t created_unix_ns;
   // Granules [0, high_water) were granted at some time; windows open that far. Only grows.
   Atomic<std::uint64_t> high_water_granules;
-  // Non-zero: memory is short, clients should give back what they can spare.
+  // Non-zero: memory is short, clients give back what they can spare, once for each new value.
   Atomic<std::uint64_t> pressure;
   // Counts the daemons that have served this region.
   Atomic<std::uint64_t> boot_epoch;

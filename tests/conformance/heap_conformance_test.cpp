@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -51,6 +52,73 @@ TEST_P(Heap, BlocksOfOneSizeFillManySpans) {
   }
   oracle.check();
   oracle.free_all();
+}
+
+TEST_P(Heap, ReallocateKeepsContentsAndMovesOnlyWhereItMust) {
+  auto* block = static_cast<unsigned char*>(session().reallocate(nullptr, 1));
+  std::size_t size = 1;
+  block[0] = 1;
+  const auto value = [](std::size_t i) { return static_cast<unsigned char>(i * 7 + 1); };
+  for (const std::size_t wanted : {16UL, 17UL, 100UL, 1000UL, 1025UL, 70'000UL, 3 * kMiB, 65'536UL,
+                                   40'000UL, 1024UL, 600UL, 16UL, 1UL}) {
+    const std::size_t room = session().usable_size(block);
+    auto* const moved = static_cast<unsigned char*>(session().reallocate(block, wanted));
+    ASSERT_NE(moved, nullptr);
+    EXPECT_EQ(moved == block, wanted <= room && (wanted > room / 2 || room == 16)) << wanted;
+    EXPECT_GE(session().usable_size(moved), wanted);
+    for (std::size_t i = 0; i < std::min(size, wanted); ++i) ASSERT_EQ(moved[i], value(i)) << i;
+    for (std::size_t i = 0; i < wanted; ++i) moved[i] = value(i);
+    block = moved;
+    size = wanted;
+    expect_live(1);
+  }
+  EXPECT_EQ(session().free(block), Errc::kOk);
+}
+
+TEST_P(Heap, ReallocateRefusesWhatItCannotDoAndChangesNothing) {
+  open({.commit_limit_bytes = 4 * kMiB});
+  void* const block = session().allocate(100);
+  std::memset(block, 5, 100);
+  const auto refused_as = [&](void* what, std::size_t size_bytes, Errc errc) {
+    EXPECT_EQ(session().reallocate(what, size_bytes), nullptr);
+    EXPECT_EQ(Session::last_error().errc(), errc) << Session::last_error().message();
+  };
+  refused_as(block, 0, Errc::kSizeZero);
+  refused_as(block, 8 * kMiB, Errc::kSizeTooLarge);
+  void* const filler = session().allocate(3 * kMiB);
+  refused_as(block, 2 * kMiB, Errc::kSessionQuota);
+  refused_as(static_cast<std::byte*>(block) + 16, 200, Errc::kInteriorPointer);
+  ASSERT_TRUE(session().offer(block));
+  refused_as(block, 1000, Errc::kBadArgument);
+  EXPECT_EQ(session().reallocate(block, 99), block) << "where it stays";
+  const std::vector<unsigned char> fives(100, 5);
+  EXPECT_EQ(std::memcmp(block, fives.data(), 99), 0);
+  EXPECT_EQ(session().free(block), Errc::kOk);
+  refused_as(block, 1000, Errc::kDoubleFree);
+  EXPECT_EQ(session().free(filler), Errc::kOk);
+}
+
+TEST_P(Heap, GivesBackWhatItHasTooMuchOfByItself) {
+  std::vector<void*> blocks(400'000);
+  ASSERT_TRUE(session().allocate_n(64, blocks));
+  const std::uint64_t most = region().audit().granted_bytes;
+  EXPECT_TRUE(session().free_n(blocks));
+  EXPECT_LT(region().audit().granted_bytes, most / 2);
+}
+
+TEST_P(Heap, GivesBackWhenTheServiceIsShort) {
+  open({.commit_limit_bytes = 64 * kMiB});
+  Session& other = add_session();
+  std::vector<void*> blocks(60);
+  ASSERT_TRUE(other.allocate_n(kMiB, blocks));
+  EXPECT_TRUE(other.free_n(blocks));
+  // What the other one keeps for itself it gives back at its next slow call.
+  void* large = session().allocate(20 * kMiB);
+  EXPECT_EQ(large, nullptr);
+  EXPECT_EQ(other.free(other.allocate(3 * kMiB)), Errc::kOk);
+  large = session().allocate(20 * kMiB);
+  EXPECT_NE(large, nullptr) << Session::last_error().message();
+  EXPECT_EQ(session().free(large), Errc::kOk);
 }
 
 TEST_P(Heap, RandomOperationsAgreeWithTheOracle) {

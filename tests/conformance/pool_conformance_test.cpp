@@ -180,7 +180,7 @@ TEST_P(Pools, PoolsOfAClosedSessionRefuse) {
   Session& other = add_session();
   BlockPool blocks = BlockPool::open(other, {"p", 64}).value();
   EXPECT_NE(blocks.allocate(), nullptr);
-  other.close();
+  region().end(other);
   EXPECT_EQ(blocks.allocate(), nullptr);
   EXPECT_EQ(Session::last_error().errc(), Errc::kClosed);
   EXPECT_TRUE(refused(BlockPool::open(other, {"q", 64}), Errc::kClosed));

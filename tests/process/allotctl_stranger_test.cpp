@@ -194,6 +194,38 @@ TEST(AllotctlStranger, FollowsNoPagesInCircles) {
   const ProgramResult result = ask_stranger(page, {"spans", "--limit", "0"});
   EXPECT_EQ(result.exit_status, 4);
   EXPECT_THAT(result.err, HasSubstr("leads nowhere"));
+  const std::string map_page =
+      R"({"ok":true,"regions":[{"region":"default","items":[{"first":1}],"next":5}]})"
+      "\n";
+  EXPECT_THAT(ask_stranger(map_page, {"map"}).err, HasSubstr("leads nowhere"));
+}
+
+TEST(AllotctlStranger, DrawsNothingThatMakesNoSense) {
+  const std::vector<std::string> answers_of_map = {
+      R"({"ok":true,"regions":[{"region":"\u001b[2J","items":[{"first":1}],"next":0}]})",
+      R"({"ok":true,"regions":[{"region":"default","next":null}]})", R"({"ok":true,"regions":7})",
+      R"({"ok":true})"};
+  for (const std::string& answer : answers_of_map) {
+    const ProgramResult result = ask_stranger(answer + "\n", {"map"});
+    EXPECT_EQ(result.exit_status, 4) << answer;
+    EXPECT_EQ(lines_in(result.err), 1U) << result.err;
+  }
+  const std::string absurd =
+      R"({"ok":true,"regions":[7,{"region":"\u001b[2J","granules":18446744073709551615,)"
+      R"("granule_bytes":18446744073709551615,"used_granules":18446744073709551615,"items":[{},7,)"
+      R"({"first":18446744073709551615,"granules":18446744073709551615,"kind":"large"},)"
+      R"({"first":5,"granules":18446744073709551615,"kind":"\u001b","owners":[{}],"violations":-1}],)"
+      R"("owners":[{"label":"\u009b<\u001b"},{"session":-1}],"violations":[{"text":"\u001b"}],)"
+      R"("violation_count":18446744073709551615,"next":null,"sessions":[{}]}]})"
+      "\n";
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"map"}, {"map", "--svg", "-"}, {"map", "--by", "age"}, {"top", "--once"}}) {
+    const ProgramResult result = ask_stranger(absurd, command);
+    EXPECT_EQ(result.exit_status, 0) << result.err;
+    EXPECT_EQ(result.out.find('\x1b'), std::string::npos);
+    EXPECT_EQ(result.out.find('\x9b'), std::string::npos);
+    EXPECT_LT(result.out.size(), 1U << 20);
+  }
 }
 
 TEST(AllotctlStranger, WrongUsageHasItsOwnStatus) {
@@ -214,7 +246,8 @@ TEST(AllotctlStranger, WrongUsageHasItsOwnStatus) {
 }
 
 TEST(AllotctlStranger, NamesTheCommandsToWhoKnowsNone) {
-  const std::string all = "use stats, sessions, spans, names, arenas, check, unpublish, version";
+  const std::string all =
+      "use stats, sessions, top, spans, map, names, arenas, check, unpublish, version";
   const ProgramResult bogus = run_program({ALLOT_ALLOTCTL_PATH, "bogus"});
   EXPECT_THAT(bogus.err, HasSubstr("there is no command 'bogus'; " + all));
   EXPECT_THAT(run_program({ALLOT_ALLOTCTL_PATH}).err, HasSubstr("say a command; " + all));

@@ -89,7 +89,7 @@ Expected<ControlClient> ControlClient::connect(const Options& options) {
       "--runtime-dir DIR";
   for (const std::string& path : candidates(options)) {
     auto socket = connect_stream(path, deadline);
-    if (socket) return ControlClient(std::move(*socket), path, deadline);
+    if (socket) return ControlClient(std::move(*socket), path, deadline, options.wake_descriptor);
     if (socket.error().code == std::errc::permission_denied) {
       advice = "; one may run that serves only the socket's group: usermod -aG allot USER";
     }
@@ -117,9 +117,11 @@ Expected<void> ControlClient::wait_for(short events) {
         std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
     if (left <= 0) return Error(Errc::kDeadline, path_ + "; see --timeout");
     const auto capped = std::min<decltype(left)>(left, std::numeric_limits<int>::max());
-    pollfd waiting{socket_.get(), events, 0};
-    const int ready = ::poll(&waiting, 1, static_cast<int>(capped));
-    if (ready > 0) return {};
+    // A negative descriptor is none to poll().
+    std::array<pollfd, 2> waiting = {{{socket_.get(), events, 0}, {wake_descriptor_, POLLIN, 0}}};
+    const int ready = ::poll(waiting.data(), waiting.size(), static_cast<int>(capped));
+    if (ready > 0 && waiting[0].revents != 0) return {};
+    if (ready > 0) return Error(std::make_error_code(std::errc::operation_canceled));
     if (ready < 0 && errno != EINTR) return platform::system_error("poll");
   }
 }

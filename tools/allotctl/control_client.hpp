@@ -22,13 +22,17 @@ class ControlClient {
   /// Errc::kNoDaemon says in one line where it looked and how to start one.
   [[nodiscard]] static Expected<ControlClient> connect(const Options& options);
 
-  /// The answer to `request`, whatever its "ok" says. Errc::kDeadline, kDaemonGone or kBadMessage.
+  /// The answer to `request`, whatever its "ok" says. Errc::kDeadline, kDaemonGone or kBadMessage;
+  /// std::errc::operation_canceled if options.wake_descriptor became readable.
   [[nodiscard]] Expected<boost::json::object> ask(const boost::json::object& request);
 
  private:
   ControlClient(platform::Descriptor socket, std::string path,
-                std::chrono::steady_clock::time_point deadline)
-      : socket_(std::move(socket)), path_(std::move(path)), deadline_(deadline) {}
+                std::chrono::steady_clock::time_point deadline, int wake_descriptor)
+      : socket_(std::move(socket)),
+        path_(std::move(path)),
+        deadline_(deadline),
+        wake_descriptor_(wake_descriptor) {}
 
   [[nodiscard]] Expected<void> send_line(const std::string& line);
   [[nodiscard]] Expected<std::string> receive_line();
@@ -37,6 +41,7 @@ class ControlClient {
   platform::Descriptor socket_;
   std::string path_;
   std::chrono::steady_clock::time_point deadline_;
+  int wake_descriptor_;
   std::string received_;  // beyond the last line
 };
 

@@ -5,17 +5,21 @@
 
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <iostream>
+#include <map>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include <allot/version.hpp>
 
 #include "tools/allotctl/command.hpp"
+#include "tools/allotctl/drawing/map_text.hpp"
 
 namespace {
 
@@ -25,6 +29,7 @@ using allot::ctl::Options;
 struct CommandLine {
   Options options;
   double timeout_s = 10;
+  double interval_s = 2;
   std::function<Exit(const Options&)> run;
 };
 
@@ -33,7 +38,10 @@ constexpr const char* kFooter =
     "  allotctl stats                     how full each region is\n"
     "  allotctl stats --full              the same, step by step\n"
     "  allotctl sessions --region default who has how much of it\n"
+    "  allotctl map                       the region drawn, a character for some granules\n"
+    "  allotctl map --svg region.svg      the same for a browser\n"
     "  allotctl check && echo sound       does everything add up?\n"
+    "  allotctl top                       how full they are and who is busy, live\n"
     "  allotctl spans --json | jq .       for programs\n"
     "\n"
     "Exit status: 0 ok, 1 check found violations, 2 wrong usage, 3 no daemon answers,\n"
@@ -65,6 +73,70 @@ CLI::App* add_command(CLI::App& app, CommandLine& line, const char* name, const 
   return command;
 }
 
+// An option whose value is one of some words.
+template <class Value>
+void add_choice(CLI::App& command, const char* name, Value& value,
+                const std::map<std::string, Value>& choices, const char* what) {
+  std::vector<std::string> words;
+  for (const auto& [word, meaning] : choices) words.push_back(word);
+  command
+      .add_option_function<std::string>(
+          name, [&value, choices](const std::string& word) { value = choices.at(word); }, what)
+      ->type_name("WORD")
+      ->check(CLI::IsMember(words));
+}
+
+void add_map(CLI::App& app, CommandLine& line) {
+  namespace ctl = allot::ctl;
+  ctl::MapOptions& options = line.options.map;
+  CLI::App* const command = add_command(app, line, "map", "Each region drawn", ctl::run_map);
+  command->add_option("--svg", options.svg, "Write it as SVG to FILE; -: to standard output")
+      ->type_name("FILE")
+      ->excludes(app.get_option("--json"));
+  add_choice<ctl::MapView>(*command, "--by", options.view,
+                           {{"occupancy", ctl::MapView::kOccupancy},
+                            {"kind", ctl::MapView::kKind},
+                            {"class", ctl::MapView::kClass},
+                            {"owner", ctl::MapView::kOwner},
+                            {"age", ctl::MapView::kAge}},
+                           "What a character says (default: occupancy)");
+  add_choice<ctl::ColorMode>(
+      *command, "--color", options.color,
+      {{"auto", ctl::ColorMode::kAuto},
+       {"always", ctl::ColorMode::kAlways},
+       {"never", ctl::ColorMode::kNever}},
+      "Owners in colour (default: auto: on a terminal, unless NO_COLOR is set)");
+  command->add_option("--width", options.width, "Columns (default: those of the terminal, else 80)")
+      ->type_name("COLUMNS")
+      ->check(CLI::Range(ctl::kMinMapWidth, ctl::kMaxMapWidth));
+  command
+      ->add_option("--limit", line.options.limit,
+                   "With --json: at most about so many items of a region; 0: all")
+      ->capture_default_str()
+      ->type_name("N");
+}
+
+void add_top(CLI::App& app, CommandLine& line) {
+  namespace ctl = allot::ctl;
+  ctl::TopOptions& options = line.options.top;
+  CLI::App* const command = add_command(
+      app, line, "top", "How full each region is and who is busy, live; q ends it", ctl::run_top);
+  command->add_option("--interval", line.interval_s, "Refresh so often")
+      ->capture_default_str()
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.01, 86'400.0));
+  auto* const count = command->add_option("--count", options.count, "End after so many refreshes")
+                          ->type_name("N")
+                          ->check(CLI::PositiveNumber);
+  command
+      ->add_flag_callback(
+          "--once", [&options] { options.count = 1; }, "The same as --count 1")
+      ->excludes(count);
+  command->add_option("--busiest", options.busiest, "Show so many sessions")
+      ->capture_default_str()
+      ->type_name("N");
+}
+
 void describe(CLI::App& app, CommandLine& line) {
   Options& options = line.options;
   app.description("Asks allotd what its regions hold.");
@@ -90,10 +162,12 @@ void describe(CLI::App& app, CommandLine& line) {
   add_command(app, line, "stats", "How full each region is", ctl::run_stats)
       ->add_flag("--full", options.full, "Every step of the ladder, and what has happened");
   add_command(app, line, "sessions", "Who uses each region", ctl::run_sessions);
+  add_top(app, line);
   add_command(app, line, "spans", "How each region is cut up", ctl::run_spans)
       ->add_option("--limit", options.limit, "At most so many spans of a region; 0: all")
       ->capture_default_str()
       ->type_name("N");
+  add_map(app, line);
   add_command(app, line, "names", "Which blocks are published", ctl::run_names);
   add_command(app, line, "arenas", "Which arenas and arrays lie in the regions", ctl::run_arenas);
   add_command(app, line, "check", "Whether each region adds up", ctl::run_check);
@@ -107,11 +181,17 @@ void describe(CLI::App& app, CommandLine& line) {
   add_command(app, line, "version", "Versions of this program and the daemon", ctl::run_version);
 }
 
+std::chrono::milliseconds milliseconds_of(double seconds) {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil(seconds * 1000)));
+}
+
 int status(Exit exit) { return static_cast<int>(exit); }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A file beyond RLIMIT_FSIZE is an error to be told, and not a signal.
+  ::signal(SIGXFSZ, SIG_IGN);
   try {
     CommandLine line;
     CLI::App app("", "allotctl");
@@ -121,8 +201,8 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
       return app.exit(error) == 0 ? status(Exit::kOk) : status(Exit::kUsage);
     }
-    line.options.timeout =
-        std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil(line.timeout_s * 1000)));
+    line.options.timeout = milliseconds_of(line.timeout_s);
+    line.options.top.interval = milliseconds_of(line.interval_s);
     const Exit exit = line.run(line.options);
     // A table that did not reach its reader (a full disk, a closed pipe) is no success.
     if (!std::cout.flush() && exit == Exit::kOk) return status(Exit::kRefused);

@@ -10,6 +10,11 @@ namespace allot::ctl {
 
 namespace {
 
+// In seconds.
+constexpr std::uint64_t kMinute = 60;
+constexpr std::uint64_t kHour = 60 * kMinute;
+constexpr std::uint64_t kDay = 24 * kHour;
+
 std::string one_decimal(double value) {
   std::array<char, 64> text{};
   std::snprintf(text.data(), text.size(), "%.1f", value);
@@ -59,17 +64,24 @@ std::string bytes_text(std::uint64_t bytes) {
 
 std::string rate_text(double per_second) { return one_decimal(per_second); }
 
+std::string span_of_time_text(std::uint64_t from_unix_ns, std::uint64_t to_unix_ns) {
+  const std::uint64_t seconds =
+      to_unix_ns > from_unix_ns ? (to_unix_ns - from_unix_ns) / 1'000'000'000 : 0;
+  if (seconds < 2 * kMinute) return std::to_string(seconds) + " s";
+  if (seconds < 2 * kHour) return std::to_string(seconds / kMinute) + " min";
+  if (seconds < 2 * kDay) return std::to_string(seconds / kHour) + " h";
+  return std::to_string(seconds / kDay) + " d";
+}
+
 std::string age_text(std::uint64_t unix_ns) {
-  if (unix_ns == 0) return "-";
+  return unix_ns == 0 ? "-" : span_of_time_text(unix_ns, unix_now_ns());
+}
+
+std::uint64_t unix_now_ns() {
   const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
                        std::chrono::system_clock::now().time_since_epoch())
                        .count();
-  const std::uint64_t now_ns = static_cast<std::uint64_t>(now);
-  const std::uint64_t seconds = now_ns > unix_ns ? (now_ns - unix_ns) / 1'000'000'000 : 0;
-  if (seconds < 120) return std::to_string(seconds) + " s";
-  if (seconds < 120 * 60) return std::to_string(seconds / 60) + " min";
-  if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + " h";
-  return std::to_string(seconds / (24 * 3600)) + " d";
+  return static_cast<std::uint64_t>(now);
 }
 
 std::string count_text(std::uint64_t count, const std::string& noun) {

@@ -37,6 +37,13 @@ class Table {
 /// "0.4", "12.0": one decimal.
 [[nodiscard]] std::string rate_text(double per_second);
 
+/// How long that is, in the unit that says it best: "12 s", "3 min", "5 h", "2 d". "0 s" if `to` is
+/// before `from`.
+[[nodiscard]] std::string span_of_time_text(std::uint64_t from_unix_ns, std::uint64_t to_unix_ns);
+
+/// What time it is, as the daemon's answers have it.
+[[nodiscard]] std::uint64_t unix_now_ns();
+
 /// How long ago that was: "12 s", "3 min", "5 h", "2 d"; "-" for 0.
 [[nodiscard]] std::string age_text(std::uint64_t unix_ns);
 

@@ -110,6 +110,13 @@ class ALLOT_EXPORT Session {
   /// kNotOwner, kCorruptWord, kForked.
   Errc free(void* block) noexcept;
 
+  /// Makes a block of ours `size_bytes` long, in place if it has the room and would not be less than
+  /// half full; else its contents move to a new block, as far as they fit, and `block` is freed. A
+  /// handle of a block that moves is stale. nullptr on failure: last_error() says why, and `block`
+  /// is as it was; one that is offered must be retracted first (kBadArgument). nullptr for `block`:
+  /// as allocate().
+  [[nodiscard]] void* reallocate(void* block, std::size_t size_bytes) noexcept;
+
   /// Allocates a block of `size_bytes` for each element of `blocks`, as allocate() does, until all
   /// are there or one is refused: those behind it are set to nullptr, and last_error() says why.
   [[nodiscard]] Batch allocate_n(std::size_t size_bytes, std::span<void*> blocks) noexcept;

@@ -272,7 +272,7 @@ TEST_F(ThreadHeapTest, RandomOperationsAgreeWithAnOracle) {
           // The stack is full: as Session::free() does then.
           auto& word = word_of(of_bin, first, any->first);
           word.store_release(OwnWord::after_free(word.load_relaxed(), OwnWord::kFree));
-          heap().push(heap().cells[first], any->first, &word);
+          (void)heap().push(heap().cells[first], any->first, &word);
         }
         live.erase(any);
       }

@@ -29,8 +29,8 @@ void expect_refused(std::string_view line, const char* why) {
 }
 
 TEST(ControlQuery, TakesEachRequest) {
-  for (const Kind kind :
-       {Kind::kVersion, Kind::kStats, Kind::kSessions, Kind::kSpans, Kind::kNames, Kind::kCheck}) {
+  for (const Kind kind : {Kind::kVersion, Kind::kStats, Kind::kSessions, Kind::kTop, Kind::kSpans,
+                          Kind::kMap, Kind::kNames, Kind::kCheck}) {
     const auto query =
         ControlQuery::parse(R"({"request":")" + std::string(query_name(kind)) + "\"}");
     ASSERT_TRUE(query) << query.error().message();

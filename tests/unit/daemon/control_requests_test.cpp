@@ -64,6 +64,36 @@ TEST_F(ControlRequests, GivesLadderOfRegion) {
   EXPECT_GT(region.at("grants_per_second").as_double(), 0.0);
 }
 
+TEST_F(ControlRequests, RemembersHowLowItWas) {
+  const json::object before = ask_region(R"({"request":"stats","region":"other"})");
+  EXPECT_EQ(number(before, "most_granted_bytes"), 0U);
+  EXPECT_FALSE(before.contains("least_available_bytes"));
+  for (const std::uint64_t available : {3U, 2U, 5U}) {
+    EXPECT_FALSE(core().plan_grant(session_, {1, 1, 1024, 1}, available << 20));
+  }
+  ASSERT_TRUE(core().return_span(session_, grant(session_, 4), kControlNow));
+  const json::object region = ask_region(R"({"request":"stats","region":"default"})");
+  EXPECT_EQ(number(region, "granted_bytes"), 2 * region::kGranuleBytes);
+  EXPECT_EQ(number(region, "most_granted_bytes"), 6 * region::kGranuleBytes);
+  EXPECT_EQ(number(region, "least_room_bytes"),
+            core::Limits{}.commit_limit_bytes - 6 * region::kGranuleBytes);
+  EXPECT_EQ(number(region, "least_available_bytes"), 2U << 20);
+}
+
+TEST_F(ControlRequests, GivesLadderAndSessionsOfOneReading) {
+  (void)own(0);
+  const json::object region = ask_region(R"({"request":"top","region":"default"})");
+  EXPECT_EQ(number(region, "live_bytes") + number(region, "cached_bytes") +
+                number(region, "free_bytes") + number(region, "tail_bytes"),
+            number(region, "granted_bytes"));
+  EXPECT_GT(number(region, "now_monotonic_ns"), 0U);
+  const json::array& sessions = region.at("sessions").as_array();
+  ASSERT_EQ(sessions.size(), 1U);
+  EXPECT_EQ(number(sessions[0].as_object(), "live_bytes"), number(region, "live_bytes"));
+  EXPECT_EQ(number(sessions[0].as_object(), "grants"), 1U);
+  EXPECT_EQ(ask(R"({"request":"top"})")["regions"].as_array().size(), 2U);
+}
+
 TEST_F(ControlRequests, ListsSessions) {
   (void)own(3, OwnWord::kExposed | OwnWord::kOffered);
   const std::uint32_t second = open_session("bad\x01\xFFname");

@@ -14,7 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/seed.hpp"
-#include "tests/unit/protocol/recorded_version_2.hpp"
+#include "tests/unit/protocol/recorded_version_3.hpp"
 
 namespace allot::protocol {
 namespace {
@@ -34,7 +34,7 @@ const std::map<std::uint16_t, Shape>& shapes() {
       {1, {"Hello", 56, {{8, 32}, {40, 16}}}},
       {2, {"ChallengeAnswer", 8, {}}},
       {3, {"GrantRequest", 24, {}}},
-      {4, {"ReturnSpan", 8, {}}},
+      {4, {"ReturnSpan", 16, {}}},
       {5, {"AttachHeap", 0, {}}},
       {6, {"Publish", 72, {{8, 64}}}},
       {7, {"Unpublish", 72, {{8, 64}}}},
@@ -68,7 +68,7 @@ Wire from_hex(std::string_view hex) {
 }
 
 Wire header_of(std::uint16_t kind) {
-  Wire wire = from_hex("414c544d02000000");
+  Wire wire = from_hex("414c544d03000000");
   wire[6] = static_cast<std::byte>(kind & 0xFF);
   wire[7] = static_cast<std::byte>(kind >> 8);
   return wire;
@@ -108,23 +108,23 @@ testing::AssertionResult refused(const Wire& wire, Errc errc) {
   return testing::AssertionSuccess();
 }
 
-TEST(Message, DecodesTheRecordedBytesOfVersion2) {
-  for (const Recorded& recorded : recorded_version_2()) {
+TEST(Message, DecodesTheRecordedBytesOfVersion3) {
+  for (const Recorded& recorded : recorded_version_3()) {
     const auto message = decode(from_hex(recorded.hex));
     ASSERT_TRUE(message) << recorded.hex << ' ' << message.error().message();
     EXPECT_TRUE(same(*message, recorded.message)) << recorded.hex;
   }
 }
 
-TEST(Message, EncodesTheRecordedBytesOfVersion2) {
-  for (const Recorded& recorded : recorded_version_2()) {
+TEST(Message, EncodesTheRecordedBytesOfVersion3) {
+  for (const Recorded& recorded : recorded_version_3()) {
     EXPECT_EQ(encode(recorded.message), from_hex(recorded.hex)) << recorded.hex;
   }
 }
 
 TEST(Message, EveryKindWasRecorded) {
   std::map<std::size_t, int> seen;
-  for (const Recorded& recorded : recorded_version_2()) ++seen[recorded.message.body.index()];
+  for (const Recorded& recorded : recorded_version_3()) ++seen[recorded.message.body.index()];
   EXPECT_EQ(seen.size(), std::variant_size_v<Body>);
   EXPECT_EQ(shapes().size(), std::variant_size_v<Body>);
 }
@@ -146,7 +146,7 @@ TEST(Message, EveryKindComesBackAsItWasSent) {
 }
 
 TEST(Message, RefusesEveryOtherLength) {
-  for (const Recorded& recorded : recorded_version_2()) {
+  for (const Recorded& recorded : recorded_version_3()) {
     const Wire wire = encode(recorded.message);
     std::array<std::byte, 2 * kMessageBytes> longer{};
     std::copy(wire.begin(), wire.end(), longer.begin());
@@ -221,7 +221,7 @@ TEST(Message, NamesBothVersionsIfTheyDiffer) {
   const auto message = decode(wire);
   ASSERT_FALSE(message);
   EXPECT_EQ(message.error(), Errc::kProtocolVersion);
-  EXPECT_EQ(message.error().detail, "peer speaks version 9, this side 2");
+  EXPECT_EQ(message.error().detail, "peer speaks version 9, this side 3");
 }
 
 // Anything may arrive. What is accepted says the same after another round trip.

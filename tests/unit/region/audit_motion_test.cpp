@@ -70,7 +70,7 @@ TEST(AuditMotion, FollowsGrantsAndReturnsBetweenSlices) {
     const std::uint64_t first = place.region.granted(place.b, 2);
     place.region.carve(first, test::kKilobyteBin);
     if (steps++ % 2 == 1) {
-      ASSERT_TRUE(place.region->return_span(place.b, first, place.region.now_ns));
+      ASSERT_TRUE(place.region->return_spans(place.b, {first}, place.region.now_ns));
     }
     if (steps > 40) break;
   }
@@ -87,7 +87,7 @@ TEST(AuditMotion, FollowsGrantThatReachesAcrossTheLimitOfItsPass) {
   Audit audit(place.region.view(), [&] { return place.input(); });
   while (audit.report().passes == 0) ASSERT_FALSE(audit.step(10));
   for (int i = 0; i < 20; ++i) ASSERT_FALSE(audit.step(10));
-  ASSERT_TRUE(place.region->return_span(place.b, last, place.region.now_ns));
+  ASSERT_TRUE(place.region->return_spans(place.b, {last}, place.region.now_ns));
   ASSERT_EQ(place.region.granted(place.b, 3), last);
   const AuditReport& report = finish(audit, 1000);
   EXPECT_TRUE(report.is_clean()) << texts(report);

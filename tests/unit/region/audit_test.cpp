@@ -67,6 +67,8 @@ TEST(Audit, CountsSessionsBySpansAndByWords) {
   EXPECT_EQ(b.space.granted_bytes, 0U);
   EXPECT_EQ(b.owned.blocks, 2U);
   EXPECT_EQ(b.owned.live_bytes, 16U + 1024);
+  EXPECT_EQ(a.heaps, (region::HeapSums{104, 0}));
+  EXPECT_EQ(b.heaps, (region::HeapSums{2, 1}));
 }
 
 TEST(Audit, CountsTailOfEachClass) {

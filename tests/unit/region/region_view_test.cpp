@@ -126,6 +126,27 @@ TEST_F(FindBlock, FindsEachBlockOfEachClassAndNothingBetween) {
   }
 }
 
+TEST_F(FindBlock, FindsEachBlockOfAPoolAndNothingBetween) {
+  for (const std::uint32_t bytes : {16U, 80U, 1008U, 1040U, 5008U, 65'536U}) {
+    const SizeClass cut = size_class_for(bytes);
+    const std::uint32_t words =
+        (cut.block_count + kWordsPerUnit - 1) / kWordsPerUnit * kWordsPerUnit;
+    set_span(view, 2, cut.span_granules, words);
+    view.span_ledger(2).carve.store_release(CarveWord::pool(kFirstPoolBin, bytes));
+    for (std::uint32_t index = 0; index < cut.block_count; ++index) {
+      const std::uint64_t offset = 2 * kGranuleBytes + block_offset(cut, index);
+      ASSERT_EQ(view.find_block(offset, kGranules, found), Errc::kOk);
+      ASSERT_EQ(found.index, index);
+      ASSERT_EQ(found.carving.bin, kFirstPoolBin);
+      ASSERT_EQ(found.carving.block_bytes, bytes);
+      ASSERT_EQ(view.find_block(offset + 8, kGranules, found), Errc::kInteriorPointer);
+    }
+    for (std::uint64_t granule = 2; granule < 2 + cut.span_granules; ++granule) {
+      view.descriptor(granule).store_relaxed(0);
+    }
+  }
+}
+
 TEST_F(FindBlock, FindsALargeBlockAtItsStartOnly) {
   set_span(view, 9, 3, 256);
   view.span_ledger(9).carve.store_release(CarveWord::kLarge);
@@ -152,6 +173,14 @@ TEST_F(CarvingOf, RefusesCarveWordsThatTheSpanDoesNotBear) {
   EXPECT_EQ(kind_of(CarveWord::blocks(bin_of(1024))), Kind::kInvalid) << "wants two granules";
   EXPECT_EQ(kind_of(CarveWord::blocks(kClassCount)), Kind::kInvalid);
   EXPECT_EQ(kind_of(CarveWord::kBlocks | (std::uint64_t{1} << 63)), Kind::kInvalid);
+  EXPECT_EQ(kind_of(CarveWord::pool(kFirstPoolBin, 256)), Kind::kBlocks);
+  EXPECT_EQ(kind_of(CarveWord::pool(kBinsPerHeap - 1, 512)), Kind::kBlocks);
+  EXPECT_EQ(kind_of(CarveWord::pool(kBinsPerHeap, 256)), Kind::kInvalid);
+  EXPECT_EQ(kind_of(CarveWord::pool(kLargeBin, 256)), Kind::kInvalid);
+  EXPECT_EQ(kind_of(CarveWord::pool(bin_of(256), 256)), Kind::kInvalid) << "a class has its size";
+  for (const std::uint32_t bytes : {0U, 8U, 240U, 264U, 1024U, 65'552U, ~0U}) {
+    EXPECT_EQ(kind_of(CarveWord::pool(kFirstPoolBin, bytes)), Kind::kInvalid) << bytes;
+  }
   EXPECT_EQ(kind_of(CarveWord::kLarge), Kind::kLarge);
   EXPECT_EQ(kind_of(CarveWord::kLarge | 0x100), Kind::kInvalid);
   EXPECT_EQ(kind_of(0x100), Kind::kInvalid);
@@ -201,6 +230,10 @@ std::uint64_t random_descriptor(test::Random& random, std::uint32_t granules) {
 std::uint64_t random_carve(test::Random& random) {
   if (random.percent(10)) return random.next();
   if (random.percent(30)) return CarveWord::kLarge;
+  if (random.percent(30)) {
+    return CarveWord::pool(kFirstPoolBin - 1 + random.below(kBinsPerHeap - kFirstPoolBin + 2),
+                           random.percent(80) ? 16 * random.below(80U) : random.below(1U << 20));
+  }
   return CarveWord::blocks(random.below(kClassCount + 3)) + (random.percent(5) ? 1U : 0U);
 }
 

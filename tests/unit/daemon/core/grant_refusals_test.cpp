@@ -139,8 +139,8 @@ TEST(Grants, ThatFitInNoFreeRunAreRefusedWithTheLongestRun) {
   CoreRegion region(16);
   const std::uint32_t session = region.open_session();
   const std::uint64_t first = region.granted(session, 4, 4);
-  ASSERT_TRUE(region->return_span(session, first, 1));
-  ASSERT_TRUE(region->return_span(session, first + 8, 1));
+  ASSERT_TRUE(region->return_spans(session, {first}, 1));
+  ASSERT_TRUE(region->return_spans(session, {first + 8}, 1));
   const auto more = region.grant(session, 5);
   ASSERT_TRUE(refused(more, Errc::kRegionFull));
   EXPECT_EQ(more.error().detail, "5 granules wanted, 8 free, longest free run 4");

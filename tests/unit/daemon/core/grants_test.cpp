@@ -63,7 +63,7 @@ TEST(Grants, AreInvisibleUntilTheyAreFinished) {
   region.memory().open(plan->high_water_granules);
   EXPECT_EQ(region.descriptor(plan->first), region::SpanDescriptor{});
   EXPECT_EQ(region->session(session)->granted_spans, 0U);
-  EXPECT_TRUE(refused(region->return_span(session, plan->first, 1), Errc::kNotOwner));
+  EXPECT_TRUE(refused(region->return_spans(session, {plan->first}, 1), Errc::kNotOwner));
 }
 
 TEST(Grants, PlanToCommitDataWordsLedgersAndDescriptorsOfJustTheirSpans) {
@@ -101,7 +101,7 @@ TEST(Grants, InvalidateTheWordsAndCarvingOfFormerOwners) {
   region.carve(first, region::bin_of(64));
   region.view().span_ledger(first).hint.store_release(1);
   region.word(first, 1000).store_release(OwnWord::make(OwnWord::kFreed, 7));
-  ASSERT_TRUE(region->return_span(former, first, 1));
+  ASSERT_TRUE(region->return_spans(former, {first}, 1));
   const std::uint32_t next = region.open_session();
   ASSERT_EQ(region.granted(next, 1, 1, 1024), first);
   for (std::uint32_t i = 0; i < 1024; ++i) ASSERT_EQ(region.word(first, i).load_acquire(), 0U) << i;

@@ -124,7 +124,7 @@ TEST_F(BadPeer, OfAnotherVersionIsToldBothVersions) {
   const Outcome outcome = service.handle(connect(), wire, now);
   ASSERT_TRUE(outcome.drop);
   EXPECT_EQ(*outcome.drop, Errc::kProtocolVersion);
-  EXPECT_THAT(outcome.drop->detail, AllOf(HasSubstr("version 1"), HasSubstr("this side 2")));
+  EXPECT_THAT(outcome.drop->detail, AllOf(HasSubstr("version 1"), HasSubstr("this side 3")));
 }
 
 TEST_F(BadPeer, WhoSendsWhatOnlyTheDaemonSendsIsDropped) {

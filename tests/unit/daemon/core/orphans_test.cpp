@@ -68,8 +68,8 @@ TEST_F(Orphans, AreNobodysToReturn) {
   const std::uint64_t first = carved_span(dead);
   set_word(first, 0, owned_word(alive, 100));
   region.recover(dead);
-  EXPECT_TRUE(refused(region->return_span(alive, first, 1), Errc::kNotOwner));
-  EXPECT_TRUE(refused(region->return_span(0, first, 1), Errc::kUnknownSession));
+  EXPECT_TRUE(refused(region->return_spans(alive, {first}, 1), Errc::kNotOwner));
+  EXPECT_TRUE(refused(region->return_spans(0, {first}, 1), Errc::kUnknownSession));
 }
 
 // --- large blocks that nobody collects ---
@@ -119,7 +119,7 @@ TEST_F(LargeBlocks, TakenAndReturnedAreNotPunchedAsTaken) {
   const std::uint64_t first = freed_large();
   region->sweep(kPlenty);
   (void)region->next_punch(1, 0);
-  ASSERT_TRUE(region->return_span(alive, first, kFreedAt));
+  ASSERT_TRUE(region->return_spans(alive, {first}, kFreedAt));
   EXPECT_TRUE(region->next_punch(1, kFreedAt).empty()) << "free memory waits for its delay";
   ASSERT_EQ(region.granted(alive, 3), first);
   EXPECT_FALSE(region->punch_wanted());

@@ -25,7 +25,7 @@ TEST(Punching, WaitsAWhileAfterTheFree) {
   const std::uint32_t session = region.open_session();
   const std::uint64_t first = region.granted(session, 3);
   constexpr std::uint64_t kFreedAt = 1'000'000'000;
-  ASSERT_TRUE(region->return_span(session, first, kFreedAt));
+  ASSERT_TRUE(region->return_spans(session, {first}, kFreedAt));
   EXPECT_TRUE(region->punch_wanted());
   EXPECT_EQ(region->dirty_bytes(), 3 * kGranuleBytes);
   EXPECT_TRUE(region->next_punch(100, kFreedAt + 199'999'999).empty());
@@ -40,7 +40,7 @@ TEST(Punching, TakesDataAndOwnWordsInSlices) {
   const std::uint32_t session = region.open_session();
   (void)region.granted(session, 2);
   const std::uint64_t first = region.granted(session, 5);
-  ASSERT_TRUE(region->return_span(session, first, 0));
+  ASSERT_TRUE(region->return_spans(session, {first}, 0));
   const FileLayout layout{64};
   std::uint64_t next = first;
   for (const std::uint64_t length : {2U, 2U, 1U}) {
@@ -77,8 +77,8 @@ TEST(Punching, NeverNamesAGranuleThatWasGrantedAgain) {
     const std::uint64_t low = region.granted(session, 3);
     const std::uint64_t high = region.granted(session, 3);
     (void)region.granted(session, 8);
-    ASSERT_TRUE(region->return_span(session, low, 0));
-    ASSERT_TRUE(region->return_span(session, high, 0));
+    ASSERT_TRUE(region->return_spans(session, {low}, 0));
+    ASSERT_TRUE(region->return_spans(session, {high}, 0));
     const auto plan = region->plan_grant(session, {one.granules, 1, 1024, one.align}, kPlenty);
     ASSERT_TRUE(plan);
     ASSERT_EQ(plan->first, one.expected_first);

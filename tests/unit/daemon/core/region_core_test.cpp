@@ -127,7 +127,7 @@ TEST(Sessions, DetachedKeepTheirMemoryAndGetNoMore) {
   region->detach(session);
   EXPECT_EQ(state_of(region, session), SessionState::kDetached);
   EXPECT_TRUE(refused(region.grant(session), Errc::kUnknownSession));
-  EXPECT_TRUE(refused(region->return_span(session, first, 1), Errc::kUnknownSession));
+  EXPECT_TRUE(refused(region->return_spans(session, {first}, 1), Errc::kUnknownSession));
   EXPECT_TRUE(refused(region->attach_heap(session), Errc::kUnknownSession));
   EXPECT_EQ(region->totals().granted_bytes, kGranuleBytes);
   EXPECT_EQ(region.descriptor(first).session, session);
@@ -137,7 +137,7 @@ TEST(Sessions, DetachedKeepTheirMemoryAndGetNoMore) {
 TEST(Sessions, ThatNobodyOpenedHaveNoRights) {
   CoreRegion region;
   EXPECT_TRUE(refused(region->plan_grant(20, {1, 1, 1024, 1}, kPlenty), Errc::kUnknownSession));
-  EXPECT_TRUE(refused(region->return_span(20, 0, 1), Errc::kUnknownSession));
+  EXPECT_TRUE(refused(region->return_spans(20, {0}, 1), Errc::kUnknownSession));
   EXPECT_TRUE(refused(region->find(20, "x"), Errc::kUnknownSession));
   region->detach(20);
   region->note_goodbye(20);
@@ -152,7 +152,7 @@ TEST(Returns, FreeTheSpanAndRefundItsBytes) {
   const std::uint32_t session = region.open_session(1000);
   const std::uint64_t first = region.granted(session, 3);
   region.carve_large(first);
-  ASSERT_TRUE(region->return_span(session, first, 5));
+  ASSERT_TRUE(region->return_spans(session, {first}, 5));
   for (std::uint64_t granule = first; granule < first + 3; ++granule) {
     EXPECT_EQ(region.descriptor(granule), region::SpanDescriptor{}) << granule;
   }
@@ -177,13 +177,13 @@ TEST(Returns, OfASpanWithALiveBlockAreRefused) {
        {test::owned_word(session, 100), test::owned_word(other, 100, OwnWord::kExposed),
         OwnWord::make(OwnWord::kKept, 100)}) {
     region.word(first, last).store_release(word);
-    const auto returned = region->return_span(session, first, 1);
+    const auto returned = region->return_spans(session, {first}, 1);
     EXPECT_TRUE(refused(returned, Errc::kBadArgument));
     EXPECT_EQ(region.descriptor(first).session, session);
   }
   for (const std::uint32_t owner : {OwnWord::kFreed, OwnWord::kTaken}) {
     region.word(first, last).store_release(OwnWord::make(owner, 100));
-    ASSERT_TRUE(region->return_span(session, first, 1)) << owner;
+    ASSERT_TRUE(region->return_spans(session, {first}, 1)) << owner;
     ASSERT_EQ(region.granted(session, 1, 1, 4096), first);
   }
 }
@@ -193,23 +193,82 @@ TEST(Returns, OfWhatIsNotASpanOfThisSessionAreRefused) {
   const std::uint32_t session = region.open_session();
   const std::uint32_t other = region.open_session();
   const std::uint64_t first = region.granted(session, 3);
-  EXPECT_TRUE(refused(region->return_span(other, first, 1), Errc::kNotOwner));
-  EXPECT_TRUE(refused(region->return_span(session, first + 1, 1), Errc::kNotOwner));
-  EXPECT_TRUE(refused(region->return_span(session, first + 3, 1), Errc::kNotOwner)) << "free";
-  EXPECT_TRUE(refused(region->return_span(session, 64, 1), Errc::kNotOwner));
-  EXPECT_TRUE(
-      refused(region->return_span(session, (std::uint64_t{1} << 32) + first, 1), Errc::kNotOwner))
+  EXPECT_TRUE(refused(region->return_spans(other, {first}, 1), Errc::kNotOwner));
+  EXPECT_TRUE(refused(region->return_spans(session, {first + 1}, 1), Errc::kNotOwner));
+  EXPECT_TRUE(refused(region->return_spans(session, {first + 3}, 1), Errc::kNotOwner)) << "free";
+  EXPECT_TRUE(refused(region->return_spans(session, {64}, 1), Errc::kNotOwner));
+  EXPECT_TRUE(refused(region->return_spans(session, {(std::uint64_t{1} << 32) + first}, 1),
+                      Errc::kNotOwner))
       << "must not be cut to 32 bits";
-  ASSERT_TRUE(region->return_span(session, first, 1));
-  EXPECT_TRUE(refused(region->return_span(session, first, 1), Errc::kNotOwner)) << "twice";
+  ASSERT_TRUE(region->return_spans(session, {first}, 1));
+  EXPECT_TRUE(refused(region->return_spans(session, {first}, 1), Errc::kNotOwner)) << "twice";
   EXPECT_EQ(region->totals().returns, 1U);
+}
+
+TEST(Returns, TakeARunOfSpansOrNoneOfThem) {
+  CoreRegion region;
+  const std::uint32_t session = region.open_session();
+  const std::uint32_t other = region.open_session();
+  const std::uint64_t first = region.granted(session, 2, 3);
+  const std::uint64_t longer = region.granted(session, 4);
+  ASSERT_EQ(longer, first + 6);
+  const std::uint64_t foreign = region.granted(other, 1);
+  ASSERT_EQ(foreign, first + 10);
+  for (const std::uint64_t granules : {3U, 9U}) {
+    EXPECT_TRUE(refused(region->return_spans(session, {first, granules}, 1), Errc::kBadArgument))
+        << "no span ends there";
+  }
+  EXPECT_TRUE(refused(region->return_spans(session, {first, 11}, 1), Errc::kNotOwner));
+  EXPECT_TRUE(refused(region->return_spans(session, {first + 1, 9}, 1), Errc::kNotOwner));
+  for (const std::uint64_t granules : {std::uint64_t{1} << 32, ~std::uint64_t{0}}) {
+    EXPECT_TRUE(refused(region->return_spans(session, {first, granules}, 1), Errc::kNotOwner));
+  }
+  region.carve_large(longer, 1);
+  region.word(longer).store_release(test::owned_word(session, 1));
+  EXPECT_TRUE(refused(region->return_spans(session, {first, 10}, 1), Errc::kBadArgument)) << "live";
+  EXPECT_EQ(region->session(session)->granted_bytes, 10 * kGranuleBytes);
+  EXPECT_EQ(region->totals().returns, 0U);
+  region.word(longer).store_release(OwnWord::make(OwnWord::kFree, 1));
+  ASSERT_TRUE(region->return_spans(session, {first, 10}, 1));
+  EXPECT_EQ(region->totals().returns, 4U);
+  EXPECT_EQ(region->session(session)->granted_bytes, 0U);
+  EXPECT_EQ(region.descriptor(foreign).session, other);
+}
+
+TEST(Returns, OfMoreWordsThanATurnMayLookAtAreRefused) {
+  CoreRegion region(512);
+  const std::uint32_t session = region.open_session();
+  const std::uint64_t granules = 300;
+  const std::uint64_t first = region.granted(session, 1, 200, 4096);
+  ASSERT_EQ(region.granted(session, 1, 100, 4096), first + 200);
+  EXPECT_TRUE(refused(region->return_spans(session, {first, granules}, 1), Errc::kBadArgument));
+  ASSERT_TRUE(region->return_spans(session, {first, 256}, 1));
+}
+
+TEST(Pressure, RisesWhereMemoryIsShortAndFallsWhereItIsNot) {
+  core::Limits limits;
+  limits.commit_limit_bytes = 64 * kGranuleBytes;
+  CoreRegion region(64, limits);
+  const auto& pressure = region.view().header().pressure;
+  const std::uint32_t session = region.open_session();
+  const std::uint64_t first = region.granted(session, 56);
+  EXPECT_EQ(pressure.load_relaxed(), 0U);
+  const std::uint64_t second = region.granted(session, 1);
+  const std::uint64_t raised = pressure.load_relaxed();
+  EXPECT_NE(raised, 0U);
+  ASSERT_TRUE(refused(region.grant(session, 10), Errc::kCommitLimit));
+  EXPECT_GT(pressure.load_relaxed(), raised) << "those who answered are asked again";
+  ASSERT_TRUE(region->return_spans(session, {first}, 1));
+  ASSERT_TRUE(region->return_spans(session, {second}, 1));
+  (void)region.granted(session, 1);
+  EXPECT_EQ(pressure.load_relaxed(), 0U);
 }
 
 TEST(Returns, TakeSpansOfOneGrantOneByOne) {
   CoreRegion region;
   const std::uint32_t session = region.open_session();
   const std::uint64_t first = region.granted(session, 2, 3);
-  ASSERT_TRUE(region->return_span(session, first + 2, 1));
+  ASSERT_TRUE(region->return_spans(session, {first + 2}, 1));
   EXPECT_EQ(region.descriptor(first).state, SpanState::kGranted);
   EXPECT_EQ(region.descriptor(first + 4).state, SpanState::kGranted);
   EXPECT_EQ(region->session(session)->granted_bytes, 4 * kGranuleBytes);

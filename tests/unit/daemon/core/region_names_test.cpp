@@ -203,7 +203,7 @@ TEST_F(Names, AStolenBlocksNameHasNoPowerOverWhatLiesThereNext) {
   const Handle stolen = region.handle(span);
   ASSERT_TRUE(publish("stolen"));
   region.carve(span, bin_of(256), 200);
-  ASSERT_TRUE(region->return_span(publisher, span, 1));
+  ASSERT_TRUE(region->return_spans(publisher, {span}, 1));
   ASSERT_EQ(region.granted(reader), span);
   region.carve(span, bin_of(256), 300);
   region.word(span).store_release(test::owned_word(reader, 300, kOfferedFlags));

@@ -79,7 +79,7 @@ TEST_F(Reservations, ShrinkAndGrowAgain) {
   const std::uint64_t first = reserved(one, 16);
   ASSERT_TRUE(grow(one, first, 2));
   ASSERT_TRUE(grow(one, first + 2, 4));
-  ASSERT_TRUE(region->return_span(one, first + 2, region.now_ns));
+  ASSERT_TRUE(region->return_spans(one, {first + 2}, region.now_ns));
   EXPECT_EQ(region->extents().free_granules(), 48U) << "back to the reservation";
   EXPECT_EQ(region->extents().reserved_granules(), 14U);
   EXPECT_EQ(region->session(one)->granted_bytes, 2 * kGranuleBytes);
@@ -89,11 +89,11 @@ TEST_F(Reservations, ShrinkAndGrowAgain) {
 TEST_F(Reservations, SayWhetherTheirMemoryWasUsedBefore) {
   const std::uint64_t first = reserved(one, 16);
   EXPECT_EQ(grow(one, first, 4)->used_granules, 0U);
-  ASSERT_TRUE(region->return_span(one, first, region.now_ns));
+  ASSERT_TRUE(region->return_spans(one, {first}, region.now_ns));
   EXPECT_EQ(region->dirty_bytes(), 4 * kGranuleBytes);
   EXPECT_EQ(grow(one, first, 2)->used_granules, 2U);
   EXPECT_EQ(grow(one, first + 2, 4)->used_granules, 2U);
-  ASSERT_TRUE(region->return_span(one, first + 2, region.now_ns));
+  ASSERT_TRUE(region->return_spans(one, {first + 2}, region.now_ns));
   EXPECT_FALSE(region.punch_all(region.now_ns + 1'000'000'000'000).empty())
       << "what came back to a reservation goes back to the machine";
   EXPECT_EQ(grow(one, first + 2, 4)->used_granules, 0U);
@@ -102,7 +102,7 @@ TEST_F(Reservations, SayWhetherTheirMemoryWasUsedBefore) {
 TEST_F(Reservations, KeepAHoleThatItsSessionMade) {
   const std::uint64_t first = reserved(one, 16);
   for (std::uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(grow(one, first + 2 * i, 2));
-  ASSERT_TRUE(region->return_span(one, first + 2, region.now_ns));
+  ASSERT_TRUE(region->return_spans(one, {first + 2}, region.now_ns));
   EXPECT_TRUE(refused(grow(one, first + 2, 3), Errc::kSizeTooLarge));
   EXPECT_TRUE(grow(one, first + 2, 2));
   EXPECT_TRUE(grow(one, first + 8, 8));
@@ -137,8 +137,8 @@ TEST_F(Reservations, EndWithWhatWasGrantedInThemGranted) {
   EXPECT_EQ(region->extents().reserved_granules(), 0U);
   EXPECT_EQ(region->session(one)->granted_spans, 2U);
   EXPECT_TRUE(refused(grow(one, first + 4, 1), Errc::kNotOwner));
-  ASSERT_TRUE(region->return_span(one, first, 1));
-  ASSERT_TRUE(region->return_span(one, first + 2, 1));
+  ASSERT_TRUE(region->return_spans(one, {first}, 1));
+  ASSERT_TRUE(region->return_spans(one, {first + 2}, 1));
   EXPECT_EQ(region->extents().extent_count(), 1U);
 }
 
