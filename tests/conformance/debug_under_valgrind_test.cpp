@@ -62,7 +62,8 @@ TEST_F(UnderValgrind, DISABLED_ReadAfterFree) {
   auto* const block = static_cast<volatile char*>(session().allocate(64));
   block[5] = 1;
   EXPECT_EQ(session().free(const_cast<char*>(block)), Errc::kOk);
-  (void)block[5];
+  // Of a load that nothing depends on Valgrind knows nothing.
+  EXPECT_NE(block[5], 'x');
 }
 
 TEST_F(UnderValgrind, DISABLED_WriteAfterFree) {
