@@ -141,7 +141,7 @@ TEST_F(ControlMap, NamesWrongDescriptorBetweenSpans) {
 
 TEST_F(ControlMap, PagesTogetherAreTheWhole) {
   for (const std::uint32_t granules : {1U, 2U, 1U, 2U, 1U}) (void)grant(session_, granules);
-  ASSERT_TRUE(core().return_span(session_, 3, kControlNow));
+  ASSERT_TRUE(core().return_spans(session_, {3}, kControlNow));
   memory_.view().word(span_, 7).store_relaxed(0);
   memory_.view().word(5, 0).store_relaxed(1);
   const json::object whole = map();
