@@ -1,94 +1,86 @@
-// pair: allocate, write a byte, free, in one process with nothing else to do.
+// pair, batch, churn and shapes: families whose figure is the time of an item, of each heap.
 //
 // Each contender runs in processes of its own, a new one each round; a round visits all of them and
 // begins with another one each time, so that what the machine does meanwhile meets all alike. The
-// mallocs are Debian's, preloaded into a program that calls malloc and free; ours is called the
-// same way, through the public API ("ours"), and compiled into the loop ("inlined").
+// mallocs are Debian's, preloaded into a program that calls malloc and free; ours is called the same
+// way, through the public API ("ours"), and compiled into the loop ("inlined").
 
-#include <cstddef>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "bench/contender.hpp"
-#include "bench/daemon.hpp"
 #include "bench/family.hpp"
-#include "bench/turns.hpp"
+#include "bench/heap_rounds.hpp"
+#include "bench/processors.hpp"
 
 namespace allot::bench {
 
 namespace {
 
-constexpr const char* kOurs = "ours";
-constexpr const char* kInlined = "inlined";
-constexpr const char* kInterprocess = "interprocess";
-
 constexpr std::size_t kMainSizeBytes = 64;
 
-std::string case_name(std::size_t size_bytes) {
-  return size_bytes % 1024 == 0 && size_bytes > 1024 ? std::to_string(size_bytes / 1024) + " KiB"
-                                                     : std::to_string(size_bytes) + " B";
+std::string name_of_size(std::size_t size_bytes) {
+  if (size_bytes >= 1 << 20) return std::to_string(size_bytes >> 20) + " MiB";
+  if (size_bytes > 1 << 10) return std::to_string(size_bytes >> 10) + " KiB";
+  return std::to_string(size_bytes) + " B";
 }
 
-std::vector<Contender> make_contenders(const std::string& environment) {
-  const std::vector<ContenderSpec> specs = {{kOurs, "allot", ""},
-                                            {kInlined, "allot-inline", ""},
-                                            {"glibc", "malloc", ""},
-                                            {"mimalloc", "malloc", "libmimalloc.so.2"},
-                                            {"jemalloc", "malloc", "libjemalloc.so.2"},
-                                            {"tcmalloc", "malloc", "libtcmalloc.so.4"},
-                                            {kInterprocess, "interprocess", ""}};
-  std::vector<Contender> contenders;
-  contenders.reserve(specs.size());
-  for (const ContenderSpec& spec : specs) contenders.emplace_back(spec, environment);
-  return contenders;
-}
-
-/// Interleaved rounds of those that take part; the samples are in their order.
-std::vector<NamedSample> run_rounds(const std::vector<Contender*>& contenders,
-                                    std::size_t size_bytes, const Effort& effort) {
-  for (Contender* const contender : contenders) contender->prepare(size_bytes, effort.round);
-  const std::vector<Sample> samples = take_turns(contenders, effort.rounds);
-  std::vector<NamedSample> named;
-  for (std::size_t i = 0; i < samples.size(); ++i) {
-    named.push_back({contenders[i]->name(), samples[i]});
+/// The same figures, compared with Boost.Interprocess only.
+Measurement in_shared_memory(Measurement measurement) {
+  measurement.case_name += ", shared memory";
+  std::vector<NamedSample> kept;
+  for (NamedSample& peer : measurement.peers) {
+    if (peer.name == kBestFit)
+      kept.push_back(std::move(peer));
+    else if (peer.name == kSequentialFit)
+      measurement.beside.push_back(std::move(peer));
   }
-  return named;
-}
-
-Measurement as_measurement(const std::vector<NamedSample>& samples, std::size_t size_bytes) {
-  Measurement measurement{"pair", case_name(size_bytes), "ns", {}, {}, {}};
-  for (const NamedSample& named : samples) {
-    if (named.name == kOurs) {
-      measurement.ours = named.sample;
-    } else if (named.name == kInlined) {
-      measurement.beside.push_back(named);
-    } else if (named.name != kInterprocess) {
-      measurement.peers.push_back(named);
-    }
-  }
+  measurement.peers = std::move(kept);
   return measurement;
 }
 
 }  // namespace
 
 std::vector<Measurement> measure_pair(const Effort& effort) {
-  const Daemon daemon;
-  std::vector<Contender> contenders = make_contenders(daemon.environment());
+  const HeapProgram program("pair", effort);
   std::vector<Measurement> measurements;
-  for (const std::size_t size_bytes : {64UL, 16UL, 256UL, 1024UL, 8UL << 10, 64UL << 10}) {
-    const bool is_main = size_bytes == kMainSizeBytes;
-    std::vector<Contender*> part;
-    for (Contender& contender : contenders) {
-      if (contender.name() != kInterprocess || is_main) part.push_back(&contender);
+  for (const std::size_t size_bytes :
+       {16UL, kMainSizeBytes, 256UL, 1024UL, 8UL << 10, 64UL << 10, 1UL << 20}) {
+    const std::string case_name = std::to_string(size_bytes);
+    const auto samples = run_heaps(program, turns_of(heaps_for_one_thread(), {case_name}), effort);
+    measurements.push_back(
+        as_measurement({"pair", name_of_size(size_bytes), "ns", case_name}, samples));
+    if (size_bytes == kMainSizeBytes) {
+      measurements.push_back(in_shared_memory(measurements.back()));
     }
-    const std::vector<NamedSample> samples = run_rounds(part, size_bytes, effort);
-    measurements.push_back(as_measurement(samples, size_bytes));
-    if (is_main) {
-      Measurement shared = measurements.back();
-      shared.case_name += ", shared memory";
-      shared.peers = {samples.back()};
-      measurements.push_back(shared);
-    }
+  }
+  return measurements;
+}
+
+std::vector<Measurement> measure_batch(const Effort& effort) {
+  const HeapProgram program("batch", effort);
+  const auto samples = run_heaps(program, turns_of(heaps_for_one_thread(), {"mixed"}), effort);
+  return {as_measurement({"batch", "1,000 of 16 to 1,024 B", "ns", "mixed"}, samples)};
+}
+
+std::vector<Measurement> measure_churn(const Effort& effort) {
+  const HeapProgram program("churn", effort);
+  const auto samples = run_heaps(program, turns_of(heaps_for_one_thread(), {"log-normal"}), effort);
+  return {as_measurement({"churn", "100,000 of 16 to 4,096 B", "ns", "log-normal"}, samples)};
+}
+
+std::vector<Measurement> measure_shapes(const Effort& effort) {
+  if (usable_processors().size() < 2) throw std::runtime_error("shapes needs two processors");
+  const HeapProgram program("shapes", effort);
+  std::vector<Measurement> measurements;
+  for (const std::string shape :
+       {"larson", "xmalloc", "cache-scratch", "sh6", "sh8", "mstress", "rptest"}) {
+    auto heaps = shape == "sh6" ? heaps_for_one_thread() : heaps_for_threads();
+    // Its pools take some 70 us to free another thread's block.
+    if (shape == "xmalloc")
+      std::erase_if(heaps, [](const auto& heap) { return heap.name == "std::pmr"; });
+    const auto samples = run_heaps(program, turns_of(heaps, {shape}), effort);
+    measurements.push_back(as_measurement({"shapes", shape, "ns", shape}, samples));
   }
   return measurements;
 }
