@@ -40,6 +40,8 @@ const std::vector<HeapContender>& ours() {
   return kHeaps;
 }
 
+bool is_interprocess(std::string_view name) { return name == kBestFit || name == kSequentialFit; }
+
 const std::vector<HeapContender>& interprocess_heaps() {
   static const std::vector<HeapContender> kHeaps = {{kBestFit, "best-fit", ""},
                                                     {kSequentialFit, "seq-fit", ""}};

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,8 @@ inline constexpr const char* kSequentialFit = "boost seq-fit";
 [[nodiscard]] const std::vector<HeapContender>& mallocs();
 /// Ours, called and inlined.
 [[nodiscard]] const std::vector<HeapContender>& ours();
+/// True for the names of those of Boost.Interprocess.
+[[nodiscard]] bool is_interprocess(std::string_view name);
 /// Boost.Interprocess with its two algorithms.
 [[nodiscard]] const std::vector<HeapContender>& interprocess_heaps();
 [[nodiscard]] HeapContender pmr_heap();               // for one thread

@@ -108,7 +108,7 @@ class InterprocessHeap {
   [[nodiscard]] Segment& segment() noexcept { return segment_; }
 
  private:
-  static constexpr std::size_t kSegmentBytes = std::size_t{2} << 30;  // committed as it is touched
+  static constexpr std::size_t kSegmentBytes = std::size_t{64} << 20;  // committed at once
 
   static Segment make_segment() {
     const std::string name = std::string("allot_heap.") + kName + '.' + std::to_string(getpid());

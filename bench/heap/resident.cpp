@@ -1,8 +1,9 @@
 // resident: memory in use over what was asked for and is live, after 10^7 steps of churn (or as many
 // as LiveSet has patience for). Counters:
 //
-//   over_live   the ratio
-//   mib         the memory, in MiB
+//   over_live           the ratio
+//   anonymous_over_live, data_over_live, ledger_over_live    what it is made of
+//   steps               of churn
 //
 // In use is what the process has grown by since before its first allocation: anonymous memory and
 // shared memory that it touched; of ours, in place of the latter, all pages that the region's data and
@@ -38,33 +39,38 @@ Memory memory_of_process() {
   return memory;
 }
 
-/// Pages of the data and ledger files that this process has open.
-std::uint64_t region_bytes() {
+/// Pages of those memory files of a region that this process has open and whose name has `part`.
+std::uint64_t region_bytes(const std::string& part) {
   constexpr std::uint64_t kStatBlockBytes = 512;
   std::uint64_t bytes = 0;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
     std::error_code closed_meanwhile;
     const std::string target = std::filesystem::read_symlink(entry.path(), closed_meanwhile);
-    if (!target.starts_with("/memfd:allot:") || (target.find(":data") == std::string::npos &&
-                                                 target.find(":ledger") == std::string::npos)) {
-      continue;
-    }
+    if (!target.starts_with("/memfd:allot:") || target.find(part) == std::string::npos) continue;
     struct stat file {};
     if (::stat(entry.path().c_str(), &file) == 0) {
       bytes += static_cast<std::uint64_t>(file.st_blocks) * kStatBlockBytes;
     }
   }
-  if (bytes == 0) throw std::runtime_error("no files of a region are open");
+  if (bytes == 0) throw std::runtime_error("no file " + part + " of a region has pages");
   return bytes;
 }
 
+struct InUse {
+  std::uint64_t anonymous_bytes = 0;
+  std::uint64_t data_bytes = 0;
+  std::uint64_t ledger_bytes = 0;
+};
+
 template <class Heap>
-std::uint64_t in_use_bytes(Heap& /*heap*/, const Memory& before) {
+InUse in_use(Heap& /*heap*/, const Memory& before) {
   const Memory now = memory_of_process();
   const std::uint64_t own = LiveSet<Heap>::kOwnBytes + before.anonymous_bytes;
   const std::uint64_t anonymous = now.anonymous_bytes - std::min(own, now.anonymous_bytes);
-  if constexpr (requires(Heap & heap) { heap.session(); }) return anonymous + region_bytes();
-  return anonymous + now.shared_bytes - before.shared_bytes;
+  if constexpr (requires(Heap & heap) { heap.session(); }) {
+    return {anonymous, region_bytes(":data"), region_bytes(":ledger")};
+  }
+  return {anonymous, now.shared_bytes - before.shared_bytes, 0};
 }
 
 template <class Heap>
@@ -75,9 +81,15 @@ void run(benchmark::State& state, Heap& heap, std::uint64_t steps, const Memory&
     live.fill();
     done = live.churn(steps);
   }
-  const auto in_use = static_cast<double>(in_use_bytes(heap, before));
-  state.counters["over_live"] = in_use / static_cast<double>(live.live_bytes());
-  state.counters["mib"] = in_use / (1 << 20);
+  const InUse used = in_use(heap, before);
+  const auto over_live = [&live](std::uint64_t bytes) {
+    return static_cast<double>(bytes) / static_cast<double>(live.live_bytes());
+  };
+  state.counters["over_live"] =
+      over_live(used.anonymous_bytes + used.data_bytes + used.ledger_bytes);
+  state.counters["anonymous_over_live"] = over_live(used.anonymous_bytes);
+  state.counters["data_over_live"] = over_live(used.data_bytes);
+  state.counters["ledger_over_live"] = over_live(used.ledger_bytes);
   state.counters["steps"] = static_cast<double>(done);
 }
 

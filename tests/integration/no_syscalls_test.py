@@ -25,7 +25,7 @@ def count_system_calls(runner, directory, arguments):
     """How often a runner with `arguments` makes each system call."""
     summary = os.path.join(directory, "strace.txt")
     subprocess.run(
-        ["strace", "-c", "-f", "-U", "name,calls", "-o", summary, runner, "--size", "64", *arguments],
+        ["strace", "-c", "-f", "-U", "name,calls", "-o", summary, runner, *arguments],
         env={**os.environ, "ALLOT_RUNTIME_DIR": directory}, check=True, timeout=DEADLINE_S)
     counts = {}
     with open(summary, encoding="ascii") as file:
