@@ -75,7 +75,7 @@ void grow(benchmark::State& state, Heap& heap, std::size_t block_bytes, std::siz
   }
   const std::chrono::duration<double, std::nano> elapsed = std::chrono::steady_clock::now() - start;
   const double spent_ns = processor_time_ns(heap) - start_ns;
-  const auto pages = static_cast<double>(total_bytes / kPageBytes);
+  const double pages = static_cast<double>(total_bytes) / static_cast<double>(kPageBytes);
   state.counters["stall_ns"] = elapsed.count() / pages;
   state.counters["in_all_ns"] = spent_ns / pages;
 }

@@ -159,7 +159,7 @@ void play(benchmark::State& state) {
       },
       [] {});
   std::uint64_t at = 0;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     for (std::uint64_t i = 0; i < kRoundTrips; ++i) {
       words.ping.store(++at, std::memory_order_release);
       while (words.pong.load(std::memory_order_acquire) != at) {

@@ -39,10 +39,18 @@ int Suite::run() {
   }
 }
 
-void Suite::set_clock(benchmark::internal::Benchmark& benchmark, Clock clock) {
-  if (clock == Clock::kElapsed || clock == Clock::kOnce) benchmark.UseRealTime();
-  if (clock == Clock::kManual) benchmark.UseManualTime();
-  if (clock == Clock::kOnce) benchmark.Iterations(1);
+void Suite::add_one(const std::string& name, Clock clock,
+                    const std::function<void(benchmark::State&)>& function) {
+#ifndef __clang_analyzer__  // takes what the library's registry keeps for a leak
+  auto* const added = benchmark::RegisterBenchmark(name.c_str(), function);
+  if (clock == Clock::kElapsed || clock == Clock::kOnce) added->UseRealTime();
+  if (clock == Clock::kManual) added->UseManualTime();
+  if (clock == Clock::kOnce) added->Iterations(1);
+#else
+  (void)name;
+  (void)clock;
+  (void)function;
+#endif
 }
 
 }  // namespace allot::bench

@@ -12,6 +12,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -66,11 +67,8 @@ class Suite {
   [[nodiscard]] int run();
 
  private:
-  template <class Function>
-  static void add_one(const std::string& name, Clock clock, Function function) {
-    set_clock(*benchmark::RegisterBenchmark(name.c_str(), std::move(function)), clock);
-  }
-  static void set_clock(benchmark::internal::Benchmark& benchmark, Clock clock);
+  static void add_one(const std::string& name, Clock clock,
+                      const std::function<void(benchmark::State&)>& function);
 
   int& argc_;
   char** argv_;
