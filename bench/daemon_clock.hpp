@@ -1,5 +1,5 @@
-// The processor time of the daemon that this process's clients talk to: what it does for them counts
-// as theirs.
+// The processor time of the daemon that this process's clients talk to: what it does for them
+// counts as theirs.
 #pragma once
 
 #include <ctime>

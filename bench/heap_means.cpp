@@ -2,8 +2,8 @@
 //
 // Each contender runs in processes of its own, a new one each round; a round visits all of them and
 // begins with another one each time, so that what the machine does meanwhile meets all alike. The
-// mallocs are Debian's, preloaded into a program that calls malloc and free; ours is called the same
-// way, through the public API ("ours"), and compiled into the loop ("inlined").
+// mallocs are Debian's, preloaded into a program that calls malloc and free; ours is called the
+// same way, through the public API ("ours"), and compiled into the loop ("inlined").
 
 #include <stdexcept>
 #include <string>

@@ -1,7 +1,7 @@
 // HeapProgram: runs one of the programs of bench/heap/, one contender in a process.
 //
-// A program is a set of Google Benchmarks named HEAP/CASE. One run is one process of it, told to run
-// one heap's cases, and its figures are read from the JSON that it prints.
+// A program is a set of Google Benchmarks named HEAP/CASE. One run is one process of it, told to
+// run one heap's cases, and its figures are read from the JSON that it prints.
 #pragma once
 
 #include <map>
@@ -12,8 +12,8 @@
 
 namespace allot::bench {
 
-/// Whose allocate and free. `heap` is its name in the program; `preload` a file name for LD_PRELOAD,
-/// "" for none.
+/// Whose allocate and free. `heap` is its name in the program; `preload` a file name for
+/// LD_PRELOAD, "" for none.
 struct HeapContender {
   std::string name;
   std::string heap;

@@ -1,7 +1,7 @@
 // Rounds of heaps that take turns: a new process for each contender in each round.
 //
-// The lists of contenders are here, and how their samples become lines of the report: all but ours and
-// those beside it are peers.
+// The lists of contenders are here, and how their samples become lines of the report: all but ours
+// and those beside it are peers.
 #pragma once
 
 #include <functional>
@@ -63,8 +63,8 @@ struct HeapTurn {
                                                  const std::vector<HeapTurn>& turns,
                                                  const Effort& effort);
 
-/// The same with a new daemon for each run: its region holds nothing yet. `after` may add figures of
-/// the daemon's to those of each case.
+/// The same with a new daemon for each run: its region holds nothing yet. `after` may add figures
+/// of the daemon's to those of each case.
 using AfterRun = std::function<void(const Daemon& daemon, Figures& figures)>;
 [[nodiscard]] std::vector<HeapSamples> run_heaps_afresh(const HeapProgram& program,
                                                         const std::vector<HeapTurn>& turns,

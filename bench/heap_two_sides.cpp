@@ -2,8 +2,8 @@
 //
 // What two processes share is the region: a line of memory that both write shows in at-once. There
 // ours is compared with itself alone; others beside it tell what the machine takes off when both
-// its processors are busy. In hand-over the machine's own ping-pong takes its turn in each round: how
-// far apart the processors are differs from hour to hour.
+// its processors are busy. In hand-over the machine's own ping-pong takes its turn in each round:
+// how far apart the processors are differs from hour to hour.
 
 #include <stdexcept>
 #include <string>
@@ -40,8 +40,8 @@ Measurement at_once(const std::string& kind, const std::vector<HeapSamples>& sam
   return measurement;
 }
 
-/// One line of hand-over. Peers are those that have `peers_case`: the mallocs have no processes, and
-/// Boost.Interprocess no threads.
+/// One line of hand-over. Peers are those that have `peers_case`: the mallocs have no processes,
+/// and Boost.Interprocess no threads.
 struct Side {
   std::string name;
   std::string ours_case;

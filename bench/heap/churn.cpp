@@ -1,5 +1,5 @@
-// churn: of 100,000 live objects of 16 to 4,096 B one at random is replaced. An item is one free and
-// one allocate.
+// churn: of 100,000 live objects of 16 to 4,096 B one at random is replaced. An item is one free
+// and one allocate.
 //
 // Filling up, and the churn after it that brings about the usual holes, do not count.
 

@@ -3,9 +3,9 @@
 //   stall_ns    elapsed time of the thread that asks, for each 4 KiB
 //   in_all_ns   processor time for each 4 KiB: of this process, and of the daemon if there is one
 //
-// How many grants that took is the daemon's to say; the driver asks it. The floor is anonymous memory
-// that nobody has touched, mapped at once. Boost.Interprocess commits its segment when it makes it, so
-// that nothing in it is fresh, and is left out.
+// How many grants that took is the daemon's to say; the driver asks it. The floor is anonymous
+// memory that nobody has touched, mapped at once. Boost.Interprocess commits its segment when it
+// makes it, so that nothing in it is fresh, and is left out.
 
 #include <sys/mman.h>
 

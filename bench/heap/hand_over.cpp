@@ -1,9 +1,9 @@
-// hand-over: one side allocates and writes, the other reads and frees, through a ring. An item is an
-// object; its time is elapsed time from the first to the last one freed, over their number.
+// hand-over: one side allocates and writes, the other reads and frees, through a ring. An item is
+// an object; its time is elapsed time from the first to the last one freed, over their number.
 //
 // Two threads pass pointers. Two processes pass what their allocator has for that: ours handles,
-// offered and adopted; Boost.Interprocess its offsets. ping-pong is the machine's own: one word back
-// and forth between two threads on the two processors, an item for each round trip.
+// offered and adopted; Boost.Interprocess its offsets. ping-pong is the machine's own: one word
+// back and forth between two threads on the two processors, an item for each round trip.
 
 #include <chrono>
 

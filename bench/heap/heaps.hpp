@@ -1,8 +1,8 @@
 // Heaps: the contenders, each with allocate(size) and free(block, size).
 //
-// Used by every family. malloc is whatever the process has: glibc's, or that which LD_PRELOAD names.
-// `after_fork` is what a forked child uses: a heap of its own, or that of its parent if the heap is
-// shared memory (or a private malloc, which the child has a copy of).
+// Used by every family. malloc is whatever the process has: glibc's, or that which LD_PRELOAD
+// names. `after_fork` is what a forked child uses: a heap of its own, or that of its parent if the
+// heap is shared memory (or a private malloc, which the child has a copy of).
 #pragma once
 
 #include <unistd.h>

@@ -1,4 +1,5 @@
-// LiveSet: 100,000 live objects of log-normal sizes, of which one at random is replaced, over and over.
+// LiveSet: 100,000 live objects of log-normal sizes, of which one at random is replaced, over and
+// over.
 //
 // Used by churn, resident and latency: the same sizes and choices for every heap.
 #pragma once

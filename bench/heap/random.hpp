@@ -31,7 +31,8 @@ class Random {
   std::uint64_t state_;
 };
 
-/// Sizes drawn in advance: 16 .. 4,096 B, log-normal around 128 B (sigma 1 of the natural logarithm).
+/// Sizes drawn in advance: 16 .. 4,096 B, log-normal around 128 B (sigma 1 of the natural
+/// logarithm).
 class LogNormalSizes {
  public:
   LogNormalSizes() {

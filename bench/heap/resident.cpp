@@ -1,13 +1,13 @@
-// resident: memory in use over what was asked for and is live, after 10^7 steps of churn (or as many
-// as LiveSet has patience for). Counters:
+// resident: memory in use over what was asked for and is live, after 10^7 steps of churn (or as
+// many as LiveSet has patience for). Counters:
 //
 //   over_live           the ratio
 //   anonymous_over_live, data_over_live, ledger_over_live    what it is made of
 //   steps               of churn
 //
 // In use is what the process has grown by since before its first allocation: anonymous memory and
-// shared memory that it touched; of ours, in place of the latter, all pages that the region's data and
-// ledger files have, touched or not. What the benchmark itself keeps does not count.
+// shared memory that it touched; of ours, in place of the latter, all pages that the region's data
+// and ledger files have, touched or not. What the benchmark itself keeps does not count.
 
 #include <sys/stat.h>
 

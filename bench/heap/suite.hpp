@@ -1,9 +1,10 @@
-// Suite: what the programs of bench/heap/ have in common: one Google Benchmark for each heap and case.
+// Suite: what the programs of bench/heap/ have in common: one Google Benchmark for each heap and
+// case.
 //
 // Each program measures one family. A benchmark is named HEAP/CASE; its figure is the time of an
-// item, which Google Benchmark reports as items_per_second, or counters of its own. The programs can
-// be run by hand; allot_bench runs one benchmark in a process at a time, preloads the mallocs, and
-// compares.
+// item, which Google Benchmark reports as items_per_second, or counters of its own. The programs
+// can be run by hand; allot_bench runs one benchmark in a process at a time, preloads the mallocs,
+// and compares.
 //
 // A body is a lambda with one template parameter, the heap's class, and is called with the
 // benchmark's state and a heap that lives as long as the program. Contenders see the same sizes

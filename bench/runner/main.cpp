@@ -1,8 +1,9 @@
 // allot_bench_runner: one contender, in a process of its own.
 //
 // With --loop pair it prints "ready", then answers each line "run PAIRS SIZE" on its standard input
-// with the processor time in ns; or, with --pairs, runs once and exits. With --loop hold it allocates, prints "held SESSION INCARNATION" and waits to be
-// killed. Either ends with its standard input.
+// with the processor time in ns; or, with --pairs, runs once and exits. With --loop hold it
+// allocates, prints "held SESSION INCARNATION" and waits to be killed. Either ends with its
+// standard input.
 
 #include <sched.h>
 #include <sys/syscall.h>

@@ -2,8 +2,8 @@
 //
 // After E. Berger et al., "Hoard" (ASPLOS 2000). Two objects of 8 B are allocated side by side and
 // given to two threads. Each frees the one it was given, and then, over and over, allocates one,
-// writes it a thousand times and frees it. An allocator that hands the freed object out again to the
-// same thread leaves both on one line. An item is one allocation with its writes.
+// writes it a thousand times and frees it. An allocator that hands the freed object out again to
+// the same thread leaves both on one line. An item is one allocation with its writes.
 #pragma once
 
 #include "bench/heap/shapes/objects.hpp"

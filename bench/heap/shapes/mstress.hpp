@@ -2,9 +2,9 @@
 //
 // After what D. Leijen says of his test of that name. In each phase new threads allocate objects in
 // powers of two (8 B to 1 KiB, now and then to 32 KiB), keep some, free some soon, and swap some
-// with what lies in a field of 1,000 places that all share. When a phase ends a thread frees what it
-// kept; what lies in the field stays for the next. The second thread does half of the first one's
-// work. An item is an allocation of the first.
+// with what lies in a field of 1,000 places that all share. When a phase ends a thread frees what
+// it kept; what lies in the field stays for the next. The second thread does half of the first
+// one's work. An item is an allocation of the first.
 #pragma once
 
 #include <atomic>

@@ -1,8 +1,8 @@
 // What the shapes have in common: objects that know their size, threads on processors of their own,
 // and a place where one thread leaves something for another.
 //
-// A shape is a class template with one parameter, the heap's class. It is made once in a process, and
-// `run()` is an iteration; it returns how many items that was. `quick` shortens it.
+// A shape is a class template with one parameter, the heap's class. It is made once in a process,
+// and `run()` is an iteration; it returns how many items that was. `quick` shortens it.
 #pragma once
 
 #include <cstddef>

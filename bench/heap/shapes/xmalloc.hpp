@@ -1,7 +1,8 @@
 // xmalloc: one thread only allocates, the other only frees.
 //
-// After C. Lever and D. Boreham, "malloc() performance in a multithreaded Linux environment" (USENIX
-// 2000). Batches of 64 objects of 16 to 512 B go through a queue under a lock. An item is an object.
+// After C. Lever and D. Boreham, "malloc() performance in a multithreaded Linux environment"
+// (USENIX 2000). Batches of 64 objects of 16 to 512 B go through a queue under a lock. An item is
+// an object.
 #pragma once
 
 #include <condition_variable>
