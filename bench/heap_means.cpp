@@ -76,7 +76,7 @@ std::vector<Measurement> measure_shapes(const Effort& effort) {
   for (const std::string shape :
        {"larson", "xmalloc", "cache-scratch", "sh6", "sh8", "mstress", "rptest"}) {
     auto heaps = shape == "sh6" ? heaps_for_one_thread() : heaps_for_threads();
-    // Its pools take some 70 us to free another thread's block.
+    // Its pools take tens of microseconds to free another thread's block.
     if (shape == "xmalloc")
       std::erase_if(heaps, [](const auto& heap) { return heap.name == "std::pmr"; });
     const auto samples = run_heaps(program, turns_of(heaps, {shape}), effort);

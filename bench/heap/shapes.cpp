@@ -35,7 +35,7 @@ int main(int argc, char** argv) {
   using bench::Clock;
   bench::Suite suite(argc, argv);
   const bench::ThreadHeaps threads;
-  // The synchronized pool takes 70 us for a block of another thread: it would be minutes.
+  // The synchronized pool takes tens of microseconds for a block of another thread.
   using FreeingHeaps = bench::HeapList<bench::MallocHeap, bench::AllotHeap, bench::AllotInlineHeap,
                                        bench::BestFitHeap, bench::SequentialFitHeap>;
   suite.add(threads, "larson", Clock::kElapsed, bench::body<bench::Larson>(suite));
