@@ -83,16 +83,16 @@ void measure_scope(const Effort& effort, std::vector<Measurement>& measurements)
 }
 
 void measure_array(const Effort& effort, std::vector<Measurement>& measurements) {
-  const bool quick = effort.round < Effort{}.round;
-  const std::size_t elements = quick ? kQuickArrayElements : kArrayElements;
+  const std::size_t elements = effort.quick ? kQuickArrayElements : kArrayElements;
   auto samples = run_loops({"array-vlarray", "array-vector"}, elements, effort, kEnvironment, 1);
   for (Sample& sample : samples) sample = sample.scaled(1.0 / static_cast<double>(elements));
-  measurements.push_back({"arena",
-                          "VlArray push_back of " + std::string(quick ? "10^6" : "10^8") + " ints",
-                          "ns",
-                          samples[0],
-                          {{"std::vector", samples[1]}},
-                          {}});
+  measurements.push_back(
+      {"arena",
+       "VlArray push_back of " + std::string(effort.quick ? "10^6" : "10^8") + " ints",
+       "ns",
+       samples[0],
+       {{"std::vector", samples[1]}},
+       {}});
 }
 
 }  // namespace

@@ -145,15 +145,25 @@ std::string Child::read_line() {
       unread_.erase(0, end + 1);
       return line;
     }
-    if (!wait_readable({socket_.get()}, kDeadline)) {
-      throw std::runtime_error(name_ + " does not answer");
-    }
-    std::array<char, 4096> buffer{};
-    const ssize_t count = read(socket_.get(), buffer.data(), buffer.size());
-    if (count < 0) throw_errno(name_);
-    if (count == 0) throw std::runtime_error(name_ + " ended");
-    unread_.append(buffer.data(), static_cast<std::size_t>(count));
+    if (!read_more()) throw std::runtime_error(name_ + " ended");
   }
+}
+
+std::string Child::read_all() {
+  while (read_more()) {
+  }
+  return std::exchange(unread_, {});
+}
+
+bool Child::read_more() {
+  if (!wait_readable({socket_.get()}, kDeadline)) {
+    throw std::runtime_error(name_ + " does not answer");
+  }
+  std::array<char, 4096> buffer{};
+  const ssize_t count = read(socket_.get(), buffer.data(), buffer.size());
+  if (count < 0) throw_errno(name_);
+  unread_.append(buffer.data(), static_cast<std::size_t>(count));
+  return count > 0;
 }
 
 }  // namespace allot::bench

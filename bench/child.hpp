@@ -58,8 +58,13 @@ class Child {
   void write_line(const std::string& line) const;
   /// The next line of its output; throws if the process ends, or after kDeadline.
   [[nodiscard]] std::string read_line();
+  /// Everything up to the end of its output; throws after kDeadline without any.
+  [[nodiscard]] std::string read_all();
 
  private:
+  /// Reads what there is; false at the end of the output.
+  [[nodiscard]] bool read_more();
+
   std::string name_;
   pid_t pid_ = -1;
   Descriptor pidfd_;

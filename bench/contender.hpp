@@ -1,4 +1,4 @@
-// Contender: an allocator under the pair loop, measured a round at a time.
+// Contender: one of the runner's loops, measured a round at a time.
 //
 // Each round is a new process. How fast a process is depends on where its memory came to lie: lines
 // that share a cache set, a stack whose addresses look like those of other data. In some processes
@@ -17,11 +17,9 @@
 
 namespace allot::bench {
 
-/// What to run. `preload` is a file name for LD_PRELOAD, "" for none.
+/// What to run.
 struct ContenderSpec {
-  std::string name;
-  std::string allocator;
-  std::string preload;
+  std::string loop;               // its name in the runner
   int cpu = -1;                   // -1: any
   std::uint64_t fixed_pairs = 0;  // of a round, without warm-up; 0: as many as take a round
 };
@@ -31,9 +29,7 @@ class Contender {
   /// `daemon_environment` says where allotd is.
   Contender(ContenderSpec spec, std::string daemon_environment);
 
-  [[nodiscard]] const std::string& name() const noexcept { return spec_.name; }
-  /// Finds out how many pairs of blocks of `size_bytes` take `round`. Throws if the allocator is
-  /// not the one asked for.
+  /// Finds out how many pairs of blocks of `size_bytes` take `round`.
   void prepare(std::size_t size_bytes, std::chrono::milliseconds round);
   /// A new process, warmed up.
   void launch();

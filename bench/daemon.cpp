@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
 #include <system_error>
 
@@ -39,8 +40,11 @@ Descriptor listen_for_notifications(const std::filesystem::path& path) {
 }
 
 Command daemon_command(const std::filesystem::path& directory, std::chrono::milliseconds watchdog) {
+  const std::filesystem::path configuration = directory / "allotd.toml";
+  std::ofstream(configuration) << "log_level = \"warning\"\n";  // there may be hundreds of them
   Command command;
-  command.arguments = {ALLOT_BENCH_ALLOTD, "--runtime-dir", directory.string()};
+  command.arguments = {ALLOT_BENCH_ALLOTD, "--config", configuration.string(), "--runtime-dir",
+                       directory.string()};
   command.environment = {"NOTIFY_SOCKET=" + (directory / "notify.sock").string()};
   if (watchdog.count() > 0) {
     command.environment.push_back("WATCHDOG_USEC=" + std::to_string(watchdog.count() * 1000));

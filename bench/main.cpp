@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "bench/drawing.hpp"
 #include "bench/family.hpp"
 #include "bench/report.hpp"
 
@@ -15,10 +16,12 @@ namespace allot::bench {
 namespace {
 
 constexpr int kLeastRounds = 7;
+constexpr int kQuickRounds = 2;
 
 struct Arguments {
   std::vector<std::string> families;
   std::string json_path;
+  std::string svg_directory;
   bool list = false;
   bool quick = false;
   int rounds = Effort{}.rounds;
@@ -28,6 +31,8 @@ Effort effort_of(const Arguments& arguments) {
   Effort effort;
   effort.rounds = arguments.rounds;
   if (arguments.quick) {
+    effort.quick = true;
+    effort.rounds = kQuickRounds;
     effort.round = std::chrono::milliseconds{5};
     effort.idle_window = std::chrono::milliseconds{3000};
   }
@@ -49,7 +54,35 @@ bool run(const Family& family, const Effort& effort, std::vector<Measurement>& m
 }
 
 void list_families() {
-  for (const Family& family : kFamilies) std::cout << family.name << ": " << family.summary << '\n';
+  for (const Family& family : kFamilies) {
+    std::cout << family.name << ": "
+              << (family.group.empty() ? "" : "(" + std::string(family.group) + ") ")
+              << family.summary << '\n';
+  }
+}
+
+/// True if the family is asked for by its name or its group's, or everything is.
+bool is_wanted(const Family& family, const std::vector<std::string>& wanted) {
+  return wanted.empty() || std::any_of(wanted.begin(), wanted.end(), [&](const std::string& name) {
+           return name == family.name || name == family.group;
+         });
+}
+
+/// A picture of each family that was measured; false if one cannot be written.
+bool draw_results(const std::string& directory, const std::vector<Measurement>& measurements) {
+  for (const Family& family : kFamilies) {
+    const bool measured = std::any_of(measurements.begin(), measurements.end(),
+                                      [&](const auto& one) { return one.family == family.name; });
+    if (!measured) continue;
+    const std::string path = directory + '/' + std::string(family.name) + ".svg";
+    std::ofstream file(path);
+    write_svg(file, family.name, measurements);
+    file.close();
+    if (file) continue;
+    std::cerr << "allot_bench: cannot write " << path << '\n';
+    return false;
+  }
+  return true;
 }
 
 /// The table to standard output, unless JSON goes there.
@@ -71,12 +104,14 @@ int run_all(const Arguments& arguments) {
   bool complete = true;
   std::vector<Measurement> measurements;
   for (const Family& family : kFamilies) {
-    const auto& wanted = arguments.families;
-    if (wanted.empty() || std::find(wanted.begin(), wanted.end(), family.name) != wanted.end()) {
+    if (is_wanted(family, arguments.families)) {
       complete = run(family, effort_of(arguments), measurements) && complete;
     }
   }
-  return write_results(arguments, measurements) && complete ? 0 : 1;
+  const std::string& drawn = arguments.svg_directory;
+  const bool written = write_results(arguments, measurements) &&
+                       (drawn.empty() || draw_results(drawn, measurements));
+  return written && complete ? 0 : 1;
 }
 
 }  // namespace
@@ -86,18 +121,24 @@ int run_all(const Arguments& arguments) {
 int main(int argc, char** argv) {
   namespace bench = allot::bench;
   bench::Arguments arguments;
-  std::vector<std::string> names(bench::kFamilies.size());
-  std::transform(bench::kFamilies.begin(), bench::kFamilies.end(), names.begin(),
-                 [](const bench::Family& family) { return std::string(family.name); });
+  std::vector<std::string> names;
+  for (const bench::Family& family : bench::kFamilies) {
+    names.emplace_back(family.name);
+    if (!family.group.empty()) names.emplace_back(family.group);
+  }
 
   CLI::App app("Measures Allot beside its peers, in one run. Without FAMILY: everything.");
-  app.add_option("FAMILY", arguments.families, "What to measure")->check(CLI::IsMember(names));
+  app.add_option("FAMILY", arguments.families, "What to measure: families, or a group of them")
+      ->check(CLI::IsMember(names));
   app.add_option("--json", arguments.json_path, "Write JSON to this file (-: standard output)");
+  app.add_option("--svg", arguments.svg_directory, "Draw each family into this directory")
+      ->check(CLI::ExistingDirectory);
   app.add_flag("--list", arguments.list, "List the families");
   app.add_option("--rounds", arguments.rounds, "Interleaved repetitions of each measurement")
       ->check(CLI::Range(bench::kLeastRounds, 1000))
       ->capture_default_str();
-  app.add_flag("--quick", arguments.quick, "Shorter rounds: to see that it runs, not for figures");
+  app.add_flag("--quick", arguments.quick,
+               "Short and few rounds: to see that it runs, not for figures");
   CLI11_PARSE(app, argc, argv);
   if (arguments.list) {
     bench::list_families();

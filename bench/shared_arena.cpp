@@ -18,8 +18,8 @@ constexpr std::uint64_t kQuickPushes = 100'000;
 double run_together(const std::string& loop, std::uint64_t pushes, std::size_t size_bytes,
                     const std::vector<int>& processors, const std::string& environment,
                     const Effort& effort) {
-  Contender a({loop, loop, "", processors[0], pushes}, environment);
-  Contender b({loop, loop, "", processors[1], pushes}, environment);
+  Contender a({loop, processors[0], pushes}, environment);
+  Contender b({loop, processors[1], pushes}, environment);
   for (Contender* const one : {&a, &b}) {
     one->prepare(size_bytes, effort.round);
     one->start();
@@ -36,7 +36,7 @@ void measure_shared_pushes(const Effort& effort, std::vector<Measurement>& measu
     std::cerr << "allot_bench: arena: a shared push needs two processors, and is left out\n";
     return;
   }
-  const std::uint64_t pushes = effort.round < Effort{}.round ? kQuickPushes : kPushes;
+  const std::uint64_t pushes = effort.quick ? kQuickPushes : kPushes;
   for (const std::size_t size_bytes : {16UL, 64UL}) {
     Sample shared;
     Sample own;

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -14,11 +13,16 @@
 
 namespace allot::bench {
 
-/// `rounds` rounds of contenders that are prepared; the samples are in their order.
-[[nodiscard]] std::vector<Sample> take_turns(std::span<Contender* const> contenders, int rounds);
+/// Calls turn(0 .. count - 1), in that order but for where it begins, `rounds` times.
+template <class Turn>
+void take_turns(std::size_t count, int rounds, Turn turn) {
+  for (std::size_t round = 0; round < static_cast<std::size_t>(rounds); ++round) {
+    for (std::size_t i = 0; i < count; ++i) turn((i + round) % count);
+  }
+}
 
-/// The same for the runner's loops of these names, of `size_bytes`. `fixed_pairs`: as in
-/// ContenderSpec.
+/// Rounds of the runner's loops of these names, of `size_bytes`; the samples are in their order.
+/// `fixed_pairs`: as in Contender.
 [[nodiscard]] std::vector<Sample> run_loops(const std::vector<std::string>& loops,
                                             std::size_t size_bytes, const Effort& effort,
                                             const std::string& environment,

@@ -110,6 +110,10 @@ std::string_view noted_kind_name(region::NotedKind kind) noexcept {
   return "unknown";
 }
 
+std::string session_label(const core::RegionCore& region, std::uint32_t id) {
+  return printable(protocol::text(region.view().session(id).label));
+}
+
 json::object session_json(const core::RegionCore& region, std::uint32_t id,
                           const core::RegionCore::SessionRecord& record,
                           const region::SessionSums& sums) {
@@ -118,7 +122,7 @@ json::object session_json(const core::RegionCore& region, std::uint32_t id,
   out["session"] = id;
   out["incarnation"] = record.incarnation;
   out["state"] = json_view(state_name(record.state));
-  out["label"] = printable(protocol::text(entry.label));
+  out["label"] = session_label(region, id);
   out["pid"] = record.peer.pid;
   out["uid"] = record.peer.uid;
   out["heaps"] = record.heaps;

@@ -31,6 +31,9 @@ namespace allot::daemon {
 /// Adds granted_bytes, live_bytes, ... to `out`.
 void add_space(boost::json::object& out, const region::SpaceSums& space);
 
+/// What the session calls itself.
+[[nodiscard]] std::string session_label(const core::RegionCore& region, std::uint32_t id);
+
 /// `sums`: what the audit found of this session; zeros if it found nothing.
 [[nodiscard]] boost::json::object session_json(const core::RegionCore& region, std::uint32_t id,
                                                const core::RegionCore::SessionRecord& record,

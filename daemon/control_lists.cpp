@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "daemon/control_json.hpp"
+#include "daemon/counting_sink.hpp"
 #include "shared/region/arena_note.hpp"
 #include "shared/region/span_walk.hpp"
 
@@ -11,19 +12,6 @@ namespace allot::daemon {
 namespace json = boost::json;
 
 namespace {
-
-// Counting is enough here; what is wrong is the business of check.
-class NoFaults final : public region::SpanSink {
- public:
-  void on_violation(const region::Violation& /*violation*/) override {}
-  void on_owned(std::uint32_t /*session*/, const region::OwnerSums& /*blocks*/) override {}
-  bool on_kept(std::uint64_t /*offset_bytes*/, std::uint32_t /*word*/,
-               std::uint64_t /*block_bytes*/) override {
-    return true;
-  }
-  bool is_present(std::uint32_t /*session*/) override { return true; }
-  std::uint64_t present_limit_granules() override { return 0; }
-};
 
 class SpansAnswer final : public RegionAnswer {
  public:
@@ -61,7 +49,7 @@ class SpansAnswer final : public RegionAnswer {
 
   std::uint64_t first_;
   std::uint64_t limit_;
-  NoFaults faults_;
+  CountingSink faults_;
   ItemList list_;
   std::optional<region::SpanWalk> walk_;
   std::uint64_t spans_ = 0;  // of this region

@@ -23,7 +23,7 @@ struct KindName {
   std::string_view name;
 };
 
-constexpr std::array<KindName, 10> kKinds = {{{Kind::kVersion, "version"},
+constexpr std::array<KindName, 11> kKinds = {{{Kind::kVersion, "version"},
                                               {Kind::kStats, "stats"},
                                               {Kind::kSessions, "sessions"},
                                               {Kind::kTop, "top"},
@@ -31,6 +31,7 @@ constexpr std::array<KindName, 10> kKinds = {{{Kind::kVersion, "version"},
                                               {Kind::kMap, "map"},
                                               {Kind::kNames, "names"},
                                               {Kind::kArenas, "arenas"},
+                                              {Kind::kBins, "bins"},
                                               {Kind::kCheck, "check"},
                                               {Kind::kUnpublish, "unpublish"}}};
 

@@ -23,6 +23,7 @@ struct ControlQuery {
     kMap,
     kNames,
     kArenas,
+    kBins,
     kCheck,
     kUnpublish,
   };

@@ -8,6 +8,7 @@
 
 #include "daemon/clock.hpp"
 #include "daemon/control_audits.hpp"
+#include "daemon/control_bins.hpp"
 #include "daemon/control_json.hpp"
 #include "daemon/control_lists.hpp"
 #include "daemon/control_map.hpp"
@@ -100,6 +101,7 @@ std::unique_ptr<ControlRequest> ControlRequest::parse(std::string_view line, con
   if (!regions) return ready(error_line(regions.error()));
   switch (query->kind) {
     case Kind::kUnpublish: return ready(unpublish_line(*query, *regions->front(), context));
+    case Kind::kBins: return make_bins_answer(*query, std::move(context), std::move(*regions));
     case Kind::kMap: return make_map_answer(*query, std::move(context), std::move(*regions));
     case Kind::kSpans:
     case Kind::kArenas:

@@ -18,8 +18,6 @@ class AllotLoop final : public Loop {
         [&session](void* block) { (void)session.free(block); });
   }
 
-  [[nodiscard]] std::string served_by() const override { return "liballot"; }
-
  private:
   Session session_ = Session::connect().value();
 };
@@ -32,8 +30,6 @@ class AllotInlineLoop final : public Loop {
         pairs, [&session, size_bytes] { return fast::allocate(session, size_bytes); },
         [&session](void* block) { (void)fast::free(session, block); });
   }
-
-  [[nodiscard]] std::string served_by() const override { return "liballot"; }
 
  private:
   Session session_ = Session::connect().value();

@@ -8,8 +8,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <memory_resource>
@@ -24,6 +22,8 @@
 #include <allot/session.hpp>
 #include <allot/shared_arena.hpp>
 #include <allot/vlarray.hpp>
+
+#include "bench/daemon_clock.hpp"
 
 namespace allot::bench {
 
@@ -41,11 +41,6 @@ struct Buffer {
   [[nodiscard]] std::byte* begin() const { return bytes.get(); }
 };
 
-class BumpLoopBase : public Loop {
- public:
-  [[nodiscard]] std::string served_by() const override { return "allot_bench_runner"; }
-};
-
 // The floor: what one writes by hand.
 struct HandWritten {
   std::uintptr_t cursor = 0;
@@ -60,7 +55,7 @@ struct HandWritten {
 };
 
 template <bool kWrite>
-class BumpLoop final : public BumpLoopBase {
+class BumpLoop final : public Loop {
  public:
   void run(std::uint64_t count, std::size_t size_bytes) override {
     const auto start = reinterpret_cast<std::uintptr_t>(buffer_.begin());
@@ -75,7 +70,7 @@ class BumpLoop final : public BumpLoopBase {
 };
 
 template <bool kWrite, bool kLocked = false>
-class ArenaLoop final : public BumpLoopBase {
+class ArenaLoop final : public Loop {
  public:
   void run(std::uint64_t count, std::size_t size_bytes) override {
     const ArenaMark start = arena_.pos();
@@ -100,7 +95,7 @@ class ArenaLoop final : public BumpLoopBase {
 // std::pmr's and Boost's have one interface.
 // Containers know a memory_resource and not which; `kKnown`: the compiler sees which.
 template <class Resource, class Base, bool kWrite, bool kKnown = false>
-class MonotonicLoop final : public BumpLoopBase {
+class MonotonicLoop final : public Loop {
  public:
   explicit MonotonicLoop(Base* upstream)
       : resource_(buffer_.begin(), kArenaBufferBytes, upstream) {}
@@ -142,7 +137,7 @@ constexpr std::uint64_t kPagesPerArena = std::uint64_t{1} << 14;
 
 // One arena of the region for all processes that run this loop; whoever comes first makes it. It is
 // never emptied: one process pushes as much as one round wants.
-class SharedLoop final : public BumpLoopBase {
+class SharedLoop final : public Loop {
  public:
   void run(std::uint64_t count, std::size_t size_bytes) override {
     run_pushes<false>(
@@ -160,7 +155,7 @@ class SharedLoop final : public BumpLoopBase {
   SharedArena arena_ = join();
 };
 
-class GrowthLoop final : public BumpLoopBase {
+class GrowthLoop final : public Loop {
  public:
   void run(std::uint64_t count, std::size_t page_bytes) override {
     for (; count > 0; count -= std::min(count, kPagesPerArena)) {
@@ -177,7 +172,7 @@ class GrowthLoop final : public BumpLoopBase {
 // The same in a region. The daemon commits the memory and takes it back: what it used counts too.
 // `kBack`: so does giving back, which here, without it, takes place all the same.
 template <bool kBack>
-class RegionGrowthLoop final : public BumpLoopBase {
+class RegionGrowthLoop final : public Loop {
  public:
   void run(std::uint64_t count, std::size_t page_bytes) override {
     for (; count > 0; count -= std::min(count, kPagesPerArena)) {
@@ -206,18 +201,6 @@ class RegionGrowthLoop final : public BumpLoopBase {
  private:
   static constexpr std::chrono::milliseconds kTwicePunchDelay{400};
 
-  static clockid_t clock_of_daemon() {
-    const char* const directory = std::getenv("ALLOT_RUNTIME_DIR");
-    if (directory == nullptr) throw std::runtime_error("no ALLOT_RUNTIME_DIR");
-    std::ifstream lock(std::filesystem::path(directory) / "allotd.lock");
-    pid_t pid = 0;
-    clockid_t clock{};
-    if (!(lock >> pid) || clock_getcpuclockid(pid, &clock) != 0) {
-      throw std::runtime_error("no daemon in ALLOT_RUNTIME_DIR");
-    }
-    return clock;
-  }
-
   Session session_ = Session::connect().value();
   clockid_t daemon_clock_ = clock_of_daemon();
   std::uint64_t uncounted_ns_ = 0;
@@ -225,7 +208,7 @@ class RegionGrowthLoop final : public BumpLoopBase {
 
 // `kBack`: unmapping counts too.
 template <bool kBack>
-class TouchLoop final : public BumpLoopBase {
+class TouchLoop final : public Loop {
  public:
   void run(std::uint64_t count, std::size_t page_bytes) override {
     for (; count > 0; count -= std::min(count, kPagesPerArena)) {
@@ -248,7 +231,7 @@ class TouchLoop final : public BumpLoopBase {
   std::uint64_t uncounted_ns_ = 0;
 };
 
-class TempLoop final : public BumpLoopBase {
+class TempLoop final : public Loop {
  public:
   void run(std::uint64_t count, std::size_t /*size_bytes*/) override {
     for (std::uint64_t i = 0; i < count; ++i) {
@@ -262,7 +245,7 @@ class TempLoop final : public BumpLoopBase {
 };
 
 // A "pair" is an array of `elements` ints.
-class VlArrayLoop final : public BumpLoopBase {
+class VlArrayLoop final : public Loop {
  public:
   void run(std::uint64_t count, std::size_t elements) override {
     for (; count > 0; --count) {
@@ -276,7 +259,7 @@ class VlArrayLoop final : public BumpLoopBase {
   }
 };
 
-class VectorLoop final : public BumpLoopBase {
+class VectorLoop final : public Loop {
  public:
   void run(std::uint64_t count, std::size_t elements) override {
     for (; count > 0; --count) {

@@ -35,8 +35,6 @@ class Loop {
   /// The clock that rounds are measured by: processor time of this thread, unless others work for
   /// the loop, or a part of it does not count.
   [[nodiscard]] virtual std::uint64_t time_ns() const { return thread_time_ns(); }
-  /// The file that the allocator's code was loaded from.
-  [[nodiscard]] virtual std::string served_by() const = 0;
 
  protected:
   Loop() = default;
@@ -45,14 +43,10 @@ class Loop {
 /// How to make a loop, by the name that the driver asks for it.
 using LoopTable = std::map<std::string, std::function<std::unique_ptr<Loop>()>>;
 
-/// malloc and free of this process: glibc's, or those of what LD_PRELOAD names.
-[[nodiscard]] std::unique_ptr<Loop> make_malloc_loop();
 /// Session::allocate() and free(), calls into liballot.
 [[nodiscard]] std::unique_ptr<Loop> make_allot_loop();
 /// fast::allocate() and free(), compiled into the loop.
 [[nodiscard]] std::unique_ptr<Loop> make_allot_inline_loop();
-/// Boost.Interprocess managed_shared_memory with its default algorithm.
-[[nodiscard]] std::unique_ptr<Loop> make_interprocess_loop();
 
 /// Makes the compiler believe that somebody reads the block and all memory.
 [[gnu::always_inline]] inline void escape(void* block) {

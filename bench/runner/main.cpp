@@ -1,9 +1,9 @@
 // allot_bench_runner: one contender, in a process of its own.
 //
-// With --loop pair it prints "ready FILE" (who serves the allocations), then answers each line
-// "run PAIRS SIZE" on its standard input with the processor time in ns; or, with --pairs, runs once
-// and exits. With --loop hold it allocates, prints "held SESSION INCARNATION" and waits to be
-// killed. Either ends with its standard input.
+// With --loop pair it prints "ready", then answers each line "run PAIRS SIZE" on its standard input
+// with the processor time in ns; or, with --pairs, runs once and exits. With --loop hold it
+// allocates, prints "held SESSION INCARNATION" and waits to be killed. Either ends with its
+// standard input.
 
 #include <sched.h>
 #include <sys/syscall.h>
@@ -40,10 +40,7 @@ struct Settings {
 
 const LoopTable& loops() {
   static const LoopTable kLoops = [] {
-    LoopTable all = {{"malloc", make_malloc_loop},
-                     {"allot", make_allot_loop},
-                     {"allot-inline", make_allot_inline_loop},
-                     {"interprocess", make_interprocess_loop}};
+    LoopTable all = {{"allot", make_allot_loop}, {"allot-inline", make_allot_inline_loop}};
     all.insert(arena_loops().begin(), arena_loops().end());
     all.insert(mixed_loops().begin(), mixed_loops().end());
     return all;
@@ -73,7 +70,7 @@ void pin_to(int cpu) {
 }
 
 void serve(Loop& loop) {
-  std::cout << "ready " << loop.served_by() << std::endl;
+  std::cout << "ready" << std::endl;
   std::string line;
   while (std::getline(std::cin, line)) {
     std::istringstream words(line);

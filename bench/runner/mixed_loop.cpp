@@ -41,7 +41,6 @@ class Buffer {
 
 class FitHeapMix {
  public:
-  static constexpr const char* kFile = "liballot";
   void* allocate(std::size_t size) { return heap_.allocate(size); }
   void free(void* block) { (void)heap_.free(block); }
 
@@ -53,7 +52,6 @@ class FitHeapMix {
 // Boost.Interprocess's default algorithm, rbtree_best_fit, with no mutex.
 class InterprocessMix {
  public:
-  static constexpr const char* kFile = "Boost.Interprocess";
   void* allocate(std::size_t size) { return segment_.allocate(size, std::nothrow); }
   void free(void* block) { segment_.deallocate(block); }
 
@@ -66,7 +64,6 @@ class InterprocessMix {
 // NOLINTBEGIN(cppcoreguidelines-no-malloc): malloc is what is measured.
 class MallocMix {
  public:
-  static constexpr const char* kFile = "libc.so";
   static void* allocate(std::size_t size) { return std::malloc(size); }
   static void free(void* block) { std::free(block); }
 };
@@ -80,7 +77,6 @@ class MixedLoop final : public Loop {
     churn(pairs);
   }
   [[nodiscard]] std::uint64_t time_ns() const override { return thread_time_ns() - prepared_ns_; }
-  [[nodiscard]] std::string served_by() const override { return Heap::kFile; }
 
  private:
   struct Step {

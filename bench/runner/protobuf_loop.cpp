@@ -23,7 +23,6 @@ class ProtobufLoop final : public Loop {
         [&]() -> void* { return google::protobuf::Arena::CreateArray<char>(&arena, size_bytes); },
         [&] { arena.Reset(); });
   }
-  [[nodiscard]] std::string served_by() const override { return "libprotobuf.so"; }
 };
 
 }  // namespace

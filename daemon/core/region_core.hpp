@@ -168,7 +168,7 @@ class RegionCore {
     std::uint64_t incarnation = 0;
     std::uint64_t granted_bytes = 0;
     std::uint64_t granted_spans = 0;
-    std::uint64_t grants = 0;  // requests served
+    std::uint64_t grants = 0;             // requests served
     std::uint64_t reservation_bytes = 0;  // granted from or not
     std::uint32_t heaps = 0;
     std::uint32_t pending_grants = 0;  // planned, neither finished nor abandoned

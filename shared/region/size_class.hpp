@@ -11,6 +11,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -135,8 +136,10 @@ inline constexpr std::uint32_t kNotABlockStart = ~std::uint32_t{0};
 /// divides n if and only if the low word is below c; for n, d < 2^32.
 constexpr std::uint32_t block_index(const SizeClass& size_class,
                                     std::uint32_t offset_bytes) noexcept {
-  const std::uint32_t cell = offset_bytes / size_class.cell_bytes;
-  const std::uint32_t in_cell = offset_bytes % size_class.cell_bytes;
+  // A cell's size is a power of two: no division.
+  const auto cell_shift = static_cast<std::uint32_t>(std::countr_zero(size_class.cell_bytes));
+  const std::uint32_t cell = offset_bytes >> cell_shift;
+  const std::uint32_t in_cell = offset_bytes & (size_class.cell_bytes - 1);
   const detail::Wide product = detail::Wide{in_cell} * size_class.reciprocal;
   const auto slot = static_cast<std::uint32_t>(product >> 64);
   if (static_cast<std::uint64_t>(product) >= size_class.reciprocal ||
@@ -156,6 +159,7 @@ constexpr bool is_sound() {
   for (const SizeClass& one : kSizeClasses) {
     if (one.block_count > kWordsPerGranule * one.span_granules) return false;
     if (one.block_bytes % kMinBlockBytes != 0) return false;
+    if (!std::has_single_bit(one.cell_bytes)) return false;
   }
   return true;
 }

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Allocating and freeing make no system call: a million pairs after a warm-up make exactly as many
-as two million, called and inlined. A system call planted once in 100,000 pairs is noticed.
+as two million, called and inlined, of 64 B and of 64 KiB. A system call planted once in 100,000
+pairs is noticed.
 
 Counts system calls of a runner of the benchmarks with strace. Exit status 77 means skipped.
 """
+import itertools
 import os
 import shutil
 import subprocess
@@ -23,7 +25,7 @@ def count_system_calls(runner, directory, arguments):
     """How often a runner with `arguments` makes each system call."""
     summary = os.path.join(directory, "strace.txt")
     subprocess.run(
-        ["strace", "-c", "-f", "-U", "name,calls", "-o", summary, runner, "--size", "64", *arguments],
+        ["strace", "-c", "-f", "-U", "name,calls", "-o", summary, runner, *arguments],
         env={**os.environ, "ALLOT_RUNTIME_DIR": directory}, check=True, timeout=DEADLINE_S)
     counts = {}
     with open(summary, encoding="ascii") as file:
@@ -53,17 +55,17 @@ def main():
     with tempfile.TemporaryDirectory(prefix="allot_test.") as directory:
         daemon = allotd.start(os.environ["ALLOT_ALLOTD_PATH"], directory)
         try:
-            for allocator in ("allot", "allot-inline"):
-                arguments = ["--allocator", allocator]
+            for allocator, size in itertools.product(("allot", "allot-inline"), ("64", "65536")):
+                arguments = ["--allocator", allocator, "--size", size]
                 tried = []
                 while len(tried) < TRIES and {} not in tried:
                     tried.append(calls_of_a_million_pairs(runner, directory, arguments))
                 failures += {} not in tried
-                print(f"{allocator}: {tried[-1] or 'none'} in a million pairs")
+                print(f"{allocator}, {size} B: {tried[-1] or 'none'} in a million pairs")
                 planted = calls_of_a_million_pairs(
                     runner, directory, [*arguments, "--plant-syscall-every", "100000"])
                 failures += planted.get("getppid") != 10
-                print(f"{allocator}, one planted in 100,000 pairs: {planted}")
+                print(f"{allocator}, {size} B, one planted in 100,000 pairs: {planted}")
         finally:
             daemon.kill()
             daemon.wait()

@@ -23,7 +23,6 @@ namespace {
 
 namespace json = boost::json;
 using testing::HasSubstr;
-using testing::Not;
 using On = WatchedProgram::On;
 
 const std::string kFrame = "BUSIEST";  // the last table of a frame begins with it

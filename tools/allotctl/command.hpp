@@ -57,6 +57,8 @@ Exit run_spans(const Options& options);
 Exit run_map(const Options& options);
 Exit run_names(const Options& options);
 Exit run_arenas(const Options& options);
+Exit run_bins(const Options& options);
+Exit run_pools(const Options& options);
 Exit run_check(const Options& options);
 Exit run_unpublish(const Options& options);
 Exit run_version(const Options& options);

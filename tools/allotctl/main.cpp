@@ -170,6 +170,9 @@ void describe(CLI::App& app, CommandLine& line) {
   add_map(app, line);
   add_command(app, line, "names", "Which blocks are published", ctl::run_names);
   add_command(app, line, "arenas", "Which arenas and arrays lie in the regions", ctl::run_arenas);
+  add_command(app, line, "bins", "How each session's blocks are spread over the size classes",
+              ctl::run_bins);
+  add_command(app, line, "pools", "Which pools there are, and how full", ctl::run_pools);
   add_command(app, line, "check", "Whether each region adds up", ctl::run_check);
   CLI::App* const unpublish =
       add_command(app, line, "unpublish", "Take a name away (administrators)", ctl::run_unpublish);

@@ -139,9 +139,20 @@ TEST_F(ControlMap, NamesWrongDescriptorBetweenSpans) {
   EXPECT_EQ(number(region.at("violations").as_array()[0].as_object(), "granule"), second);
 }
 
+TEST_F(ControlMap, ShowsNoGranuleTwiceWhereDescriptorsLie) {
+  const std::uint64_t second = grant(session_, 3);
+  memory_.view().descriptor(second).store_relaxed(7);
+  const region::SpanDescriptor forged{region::SpanState::kGranted, session_, 1, 4};
+  memory_.view().descriptor(second + 1).store_relaxed(forged.encode());
+  const json::object region = map();
+  EXPECT_THAT(items_of(region),
+              ElementsAre("0+2 small", "2+1 moving", "3+1 uncarved", "4+1 moving", "5+59 free"));
+  EXPECT_EQ(number(region, "violation_count"), 2U);
+}
+
 TEST_F(ControlMap, PagesTogetherAreTheWhole) {
   for (const std::uint32_t granules : {1U, 2U, 1U, 2U, 1U}) (void)grant(session_, granules);
-  ASSERT_TRUE(core().return_span(session_, 3, kControlNow));
+  ASSERT_TRUE(core().return_spans(session_, {3}, kControlNow));
   memory_.view().word(span_, 7).store_relaxed(0);
   memory_.view().word(5, 0).store_relaxed(1);
   const json::object whole = map();
