@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -220,6 +221,19 @@ TEST_P(DebugReports, ASlotServesSessionsWithAndWithoutModesInTurn) {
     EXPECT_EQ(take_reports().size(), round % 2 == 0 ? 1U : 0U);
     end_session(one);
   }
+}
+
+TEST_P(DebugReports, AThreadsHeapWaitsForTheNextThread) {
+  Session& debugged = add_session(reporting());
+  std::set<const ThreadHeap*> heaps;
+  for (int i = 0; i < 5; ++i) {
+    std::thread([&] {
+      EXPECT_EQ(debugged.free(debugged.allocate(64)), Errc::kOk);
+      heaps.insert(heap_table::hidden(FastAccess::slot(debugged)));
+    }).join();
+  }
+  EXPECT_EQ(heaps.size(), 1U);
+  EXPECT_FALSE(heaps.contains(nullptr));
 }
 
 }  // namespace
