@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
@@ -19,6 +20,7 @@
 
 #include "client/heap_table.hpp"
 #include "tests/support/debugged.hpp"
+#include "tests/support/forked_child.hpp"
 
 namespace allot {
 namespace {
@@ -234,6 +236,36 @@ TEST_P(DebugReports, AThreadsHeapWaitsForTheNextThread) {
   }
   EXPECT_EQ(heaps.size(), 1U);
   EXPECT_FALSE(heaps.contains(nullptr));
+}
+
+TEST_P(DebugReports, AForkedChildIsNotHeldUp) {
+  Session& debugged = add_session(all_modes());
+  void* const block = debugged.allocate(64);
+  bool stop = false;
+  std::mutex mutex;
+  std::thread other([&] {
+    for (;;) {
+      EXPECT_EQ(debugged.free(debugged.allocate(1000)), Errc::kOk);
+      const std::lock_guard lock(mutex);
+      if (stop) return;
+    }
+  });
+  for (int round = 0; round < 20; ++round) {
+    EXPECT_EQ(test::run_in_child([&] {
+                if (debugged.allocate(64) != nullptr) return 1;
+                if (debugged.free(block) != Errc::kForked) return 2;
+                if (debugged.heap_profile().error() != Errc::kForked) return 3;
+                debugged = Session(debugged);
+                return 0;
+              }),
+              test::exited(0));
+  }
+  {
+    const std::lock_guard lock(mutex);
+    stop = true;
+  }
+  other.join();
+  EXPECT_EQ(debugged.free(block), Errc::kOk);
 }
 
 }  // namespace

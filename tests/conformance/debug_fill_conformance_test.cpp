@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -14,7 +13,6 @@
 #include <allot/pool.hpp>
 
 #include "tests/support/debugged.hpp"
-#include "tests/support/forked_child.hpp"
 #include "tests/support/heap_oracle.hpp"
 #include "tests/support/sanitizer.hpp"
 #include "tests/support/threads.hpp"
@@ -110,24 +108,29 @@ TEST_P(DebugFill, AWriteIsFoundAcrossThreads) {
 }
 
 TEST_P(DebugFill, WhatOthersDoWithAGivenBlockIsTheirs) {
-  Session& debugged = add_session(all_modes());
-  for (const std::size_t size : {std::size_t{64}, std::size_t{5000}, kLarge}) {
-    for (int round = 0; round < 50; ++round) {
-      // A free block of ours was full of kFreedByte once.
-      EXPECT_EQ(debugged.free(debugged.allocate(size)), Errc::kOk);
-      void* const block = debugged.allocate(size);
-      void* const there = session().adopt(debugged.offer(block).value()).value();
-      std::memset(there, round, size);
-      if (round % 2 == 0) {
-        EXPECT_EQ(session().free(there), Errc::kOk);
-        continue;
+  for (const DebugOptions& options : {all_modes(), filling()}) {
+    Session& debugged = add_session(options);
+    for (const std::size_t size : {std::size_t{64}, std::size_t{5000}, kLarge}) {
+      for (int round = 0; round < 50; ++round) {
+        // A free block of ours was full of kFreedByte once.
+        EXPECT_EQ(debugged.free(debugged.allocate(size)), Errc::kOk);
+        void* const block = debugged.allocate(size);
+        void* const there = session().adopt(debugged.offer(block).value()).value();
+        std::memset(there, round, size);
+        if (round % 2 == 0) {
+          EXPECT_EQ(session().free(there), Errc::kOk);
+          continue;
+        }
+        void* const back = debugged.adopt(session().offer(there).value()).value();
+        EXPECT_TRUE(is_full_of(back, size, static_cast<unsigned char>(round)));
+        EXPECT_EQ(debugged.free(back), Errc::kOk);
       }
-      void* const back = debugged.adopt(session().offer(there).value()).value();
-      EXPECT_TRUE(is_full_of(back, size, static_cast<unsigned char>(round)));
-      EXPECT_EQ(debugged.free(back), Errc::kOk);
     }
   }
-  // And blocks of theirs, which we free and they use again while we look at them by handle.
+}
+
+TEST_P(DebugFill, BlocksOfOthersAreLookedAtAfterWeFreedThem) {
+  Session& debugged = add_session(all_modes());
   for (int round = 0; round < 50; ++round) {
     void* const theirs = session().allocate(64);
     void* const here = debugged.adopt(session().offer(theirs).value()).value();
@@ -143,30 +146,34 @@ TEST_P(DebugFill, WhatOthersDoWithAGivenBlockIsTheirs) {
   }
 }
 
+// So long that the adopter comes in between.
+constexpr std::size_t kSlowToFill = std::size_t{1} << 20;
+
 TEST_P(DebugFill, AnOfferedBlockIsFreedOrAdoptedAndNotBoth) {
   Session& debugged = add_session(all_modes());
   void* block = nullptr;
   void* adopted = nullptr;
   Handle handle;
-  test::expect_one_winner(test::kThreadSanitizer || test::kAddressSanitizer ? 50 : 300, 2,
-                          {[&] {
-                             adopted = nullptr;
-                             block = debugged.allocate(4000);
-                             std::memset(block, 7, 4000);
-                             handle = debugged.offer(block).value();
-                           },
-                           [&](std::size_t i) {
-                             if (i == 0) return debugged.free(block) == Errc::kOk;
-                             const auto taken = session().adopt(handle);
-                             adopted = taken ? *taken : nullptr;
-                             return adopted != nullptr;
-                           },
-                           [&] {
-                             if (adopted == nullptr) return;
-                             EXPECT_TRUE(is_full_of(adopted, 4000, 7))
-                                 << "filled though it was adopted";
-                             EXPECT_EQ(session().free(adopted), Errc::kOk);
-                           }});
+  test::Contest contest;
+  contest.prepare = [&] {
+    block = debugged.allocate(kSlowToFill);
+    std::memset(block, 7, kSlowToFill);
+    handle = debugged.offer(block).value();
+    adopted = nullptr;
+  };
+  contest.enter = [&](std::size_t i) {
+    if (i == 0) return debugged.free(block) == Errc::kOk;
+    const auto taken = session().adopt(handle);
+    adopted = taken ? *taken : nullptr;
+    return adopted != nullptr;
+  };
+  contest.finish = [&] {
+    if (adopted == nullptr) return;
+    EXPECT_TRUE(is_full_of(adopted, kSlowToFill, 7)) << "filled though it was adopted";
+    EXPECT_EQ(session().free(adopted), Errc::kOk);
+  };
+  const bool is_slow = test::kThreadSanitizer || test::kAddressSanitizer;
+  test::expect_one_winner(is_slow ? 50 : 300, 2, contest);
   for (const Misuse& misuse : take_reports()) {
     EXPECT_EQ(misuse.kind, Misuse::Kind::kForeignFree) << describe(misuse);
   }
@@ -238,36 +245,6 @@ TEST_P(DebugFill, NothingIsSaidOfRightUse) {
     });
     expect_live(0);
   }
-}
-
-TEST_P(DebugFill, AForkedChildIsNotHeldUp) {
-  Session& debugged = add_session(all_modes());
-  void* const block = debugged.allocate(64);
-  bool stop = false;
-  std::mutex mutex;
-  std::thread other([&] {
-    for (;;) {
-      EXPECT_EQ(debugged.free(debugged.allocate(1000)), Errc::kOk);
-      const std::lock_guard lock(mutex);
-      if (stop) return;
-    }
-  });
-  for (int round = 0; round < 20; ++round) {
-    EXPECT_EQ(test::run_in_child([&] {
-                if (debugged.allocate(64) != nullptr) return 1;
-                if (debugged.free(block) != Errc::kForked) return 2;
-                if (debugged.heap_profile().error() != Errc::kForked) return 3;
-                debugged = Session(debugged);
-                return 0;
-              }),
-              test::exited(0));
-  }
-  {
-    const std::lock_guard lock(mutex);
-    stop = true;
-  }
-  other.join();
-  EXPECT_EQ(debugged.free(block), Errc::kOk);
 }
 
 TEST_P(DebugFill, TheSanitizerKnowsFreeBlocks) {
