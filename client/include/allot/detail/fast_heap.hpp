@@ -60,8 +60,9 @@ struct alignas(64) SpanCell {
   std::uint32_t cell_shift;
   std::uint32_t blocks_per_cell;
   std::uint32_t first;     // granule
-  std::uint32_t granules;  // 0: not ours
-  std::uint32_t unlisted;  // some free block may be on no stack
+  std::uint16_t granules;  // 0: not ours
+  std::uint16_t unlisted;  // some free block may be on no stack
+  std::uint32_t next;      // block that the next scan begins with
 };
 static_assert(sizeof(SpanCell) == 64);
 
