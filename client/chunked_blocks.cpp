@@ -36,6 +36,7 @@ Expected<SessionState::ChunkedBlock> SessionState::make_chunked(
       {static_cast<std::uint32_t>(granules), 1, wanted.words, !wanted.is_help}, deadline);
   if (!span) return span.error();
   const auto [first, generation] = *span;
+  debug_forget(first, granules);
   // Of a cached span: free words behind the first are nobody's while it is not cut.
   view_.span_ledger(first).carve.store_release(CarveWord::kNone);
   for (std::uint32_t i = 0; i < head.size(); ++i) {

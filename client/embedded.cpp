@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client/channel.hpp"
+#include "client/debug_options.hpp"
 #include "client/process.hpp"
 #include "client/session_state.hpp"
 #include "daemon/core/audit_input.hpp"
@@ -224,8 +225,10 @@ Expected<EmbeddedRegion> EmbeddedRegion::create(const EmbeddedOptions& options) 
   return EmbeddedRegion(std::move(service));
 }
 
-Expected<Session> EmbeddedRegion::connect() {
+Expected<Session> EmbeddedRegion::connect(const DebugOptions& debug) {
   if (service_->is_inherited()) return Error(Errc::kForked);
+  auto debug_options = detail::with_debug_environment(debug);
+  if (!debug_options) return debug_options.error();
   // All that may fail comes before the session is there.
   auto presence = platform::make_presence_file("allot:presence");
   auto directory = platform::reopen_read_only(service_->files.directory);
@@ -241,6 +244,7 @@ Expected<Session> EmbeddedRegion::connect() {
   parts.files = {std::move(*directory), std::move(*ledger), std::move(*data)};
   parts.presence = std::move(*presence);
   parts.deadline = std::chrono::seconds(5);
+  parts.debug = std::move(*debug_options);
   {
     const std::lock_guard lock(service_->mutex);
     service_->settle();

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <mutex>
+#include <utility>
 
 #include "client/session_state.hpp"
 
@@ -48,6 +49,18 @@ Idle& idle_heaps() {
   return *kIdle;
 }
 
+// Heaps that the fast paths do not see: of sessions with a debug mode on.
+constinit thread_local std::array<ThreadHeap*, detail::kMaxSessionsPerProcess> hidden_heaps{};
+
+void leave(ThreadHeap* heap) noexcept {
+  const std::lock_guard lock(parking_mutex());
+  if (heap->is_attached()) {
+    heap->session->park(heap);
+  } else {
+    recycle(heap);
+  }
+}
+
 // Ends with its thread and parks the thread's heaps.
 struct Parker {
   bool ended = false;
@@ -58,30 +71,41 @@ struct Parker {
     ended = true;
     for (detail::FastHeap*& entry : detail::tls_heaps) {
       if (entry == &detail::empty_heap) continue;
-      auto* const heap = static_cast<ThreadHeap*>(entry);
-      entry = &detail::empty_heap;
-      const std::lock_guard lock(parking_mutex());
-      if (heap->is_attached()) {
-        heap->session->park(heap);
-      } else {
-        recycle(heap);
-      }
+      leave(static_cast<ThreadHeap*>(std::exchange(entry, &detail::empty_heap)));
+    }
+    for (ThreadHeap*& entry : hidden_heaps) {
+      if (entry != nullptr) leave(std::exchange(entry, nullptr));
     }
   }
 };
 
 thread_local Parker parker;
 
-}  // namespace
-
-void set(std::size_t slot, ThreadHeap* heap) noexcept {
+// Makes room for a heap: what is there is a detached heap of an earlier session in this slot, and
+// only this thread's tables point at it.
+void clear(std::size_t slot) noexcept {
   (void)&parker;  // makes it exist, so that its destructor runs
   parker.ended = false;
   auto*& entry = detail::tls_heaps.at(slot);
-  // A detached heap of an earlier session in this slot: only this thread's table points at it.
   if (entry != &detail::empty_heap) recycle(static_cast<ThreadHeap*>(entry));
-  entry = heap;
+  entry = &detail::empty_heap;
+  ThreadHeap* const of_debugged = std::exchange(hidden_heaps.at(slot), nullptr);
+  if (of_debugged != nullptr) recycle(of_debugged);
 }
+
+}  // namespace
+
+void set(std::size_t slot, ThreadHeap* heap) noexcept {
+  clear(slot);
+  detail::tls_heaps.at(slot) = heap;
+}
+
+void set_hidden(std::size_t slot, ThreadHeap* heap) noexcept {
+  clear(slot);
+  hidden_heaps.at(slot) = heap;
+}
+
+ThreadHeap* hidden(std::size_t slot) noexcept { return hidden_heaps.at(slot); }
 
 bool thread_is_ending() noexcept { return parker.ended; }
 
@@ -113,7 +137,10 @@ void unlock_idle_after_fork() { idle_heaps().mutex.unlock(); }
 
 void unlock_parking_after_fork() { parking_mutex().unlock(); }
 
-void empty_this_threads() noexcept { detail::tls_heaps.fill(&detail::empty_heap); }
+void empty_this_threads() noexcept {
+  detail::tls_heaps.fill(&detail::empty_heap);
+  hidden_heaps.fill(nullptr);
+}
 
 }  // namespace heap_table
 }  // namespace allot

@@ -13,6 +13,10 @@ namespace allot::heap_table {
 
 /// Makes `heap` this thread's heap in `slot`; it is parked when the thread ends.
 void set(std::size_t slot, ThreadHeap* heap) noexcept;
+/// The same, but the fast paths find no heap and fall through to the session, which uses hidden().
+void set_hidden(std::size_t slot, ThreadHeap* heap) noexcept;
+/// What set_hidden() put there; it may be detached, or nullptr.
+[[nodiscard]] ThreadHeap* hidden(std::size_t slot) noexcept;
 /// True in the destructors of a thread's other objects, after its heaps were parked.
 [[nodiscard]] bool thread_is_ending() noexcept;
 

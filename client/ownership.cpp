@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
+#include "client/debug_state.hpp"
 #include "client/session_state.hpp"
 
 namespace allot::detail {
@@ -100,13 +102,17 @@ Errc SessionState::free(const BlockRef& found, void* block, FreedRun& run,
       to_stack || (of_session && found.carving.kind == region::Carving::Kind::kLarge);
   const std::uint32_t next_owner = own_span ? OwnWord::kFree : OwnWord::kFreed;
 
+  std::optional<DebuggedFree> debugged;
+  if (debug_ != nullptr) debugged.emplace(*debug_);
   std::uint32_t word = found.word->load_acquire();
   for (int tries = 0; tries < kTries; ++tries) {
     if (const Errc errc = check_owner(word); errc != Errc::kOk) {
       return errc == Errc::kPublished ? Errc::kNotOwner : errc;
     }
+    if (debugged && !debug_freeing(*debugged, found, block, word)) continue;
     // R8 pairs with A8 in collect_span(): our last writes happen before the block's reuse.
     if (found.word->compare_exchange_acq_rel(word, OwnWord::after_free(word, next_owner))) {
+      if (debugged) debugged->done();
       // Another session's pool is none of ours: its blocks count as those of a class.
       const bool foreign_pool = !of_session && found.carving.bin >= region::kFirstPoolBin;
       count_free(foreign_pool ? region::bin_of(found.carving.block_bytes) : found.carving.bin,
@@ -163,6 +169,7 @@ void* SessionState::reallocate(void* block, std::size_t size_bytes) noexcept {
   const std::uint32_t word = errc == Errc::kOk ? found.word->load_acquire() : 0;
   if (errc == Errc::kOk) errc = check_owner(word);
   if (errc != Errc::kOk) {
+    debug_refused(errc, block);
     set_last_error(errc);
     return nullptr;
   }
@@ -190,7 +197,9 @@ std::size_t SessionState::usable_size(const void* block) noexcept {
 
 Expected<Handle> SessionState::expose(const void* block, bool offer) noexcept {
   CallDeadline deadline(parts_.deadline);
-  return expose(block, offer, deadline);
+  auto handle = expose(block, offer, deadline);
+  if (!handle && handle.error() == Errc::kCorruptWord) debug_refused(Errc::kCorruptWord, block);
+  return handle;
 }
 
 Expected<Handle> SessionState::expose(const void* block, bool offer,
@@ -200,6 +209,7 @@ Expected<Handle> SessionState::expose(const void* block, bool offer,
   const std::uint32_t bits = OwnWord::kExposed | (offer ? OwnWord::kOffered : 0);
   const auto address = reinterpret_cast<std::uintptr_t>(block);
   const auto offset = address - reinterpret_cast<std::uintptr_t>(mapping_.data());
+  if (debug_ != nullptr) debug_exposed(found, block);
   std::uint32_t word = found.word->load_acquire();
   for (int tries = 0; tries < kTries; ++tries) {
     if (const Errc errc = check_owner(word); errc != Errc::kOk) return Error(errc);
@@ -263,7 +273,9 @@ Expected<void*> SessionState::take_offered(Handle handle, bool only_own,
     const std::uint32_t mine = OwnWord::make(id_, word) | OwnWord::kExposed;
     // A10 pairs with R10 in expose(): the giver's writes happen before our reads.
     if (found->word->compare_exchange_acq_rel(word, mine)) {
-      return static_cast<void*>(mapping_.data() + handle.offset_bytes());
+      void* const block = mapping_.data() + handle.offset_bytes();
+      if (debug_ != nullptr && OwnWord::owner(word) != id_) debug_adopted(*found, block);
+      return block;
     }
   }
   return Error(Errc::kCorruptWord);

@@ -7,6 +7,7 @@
 
 #include <allot/detail/fast_heap.hpp>
 
+#include "client/debug_options.hpp"
 #include "client/process.hpp"
 #include "client/session_state.hpp"
 #include "client/socket_channel.hpp"
@@ -52,7 +53,7 @@ enum WelcomeFile : std::uint8_t { kDirectoryFile, kLedgerFile, kDataFile, kPrese
 
 Expected<std::shared_ptr<detail::SessionState>> open_session(
     const ConnectOptions& options, const std::vector<std::filesystem::path>& sockets,
-    platform::Deadline deadline) {
+    const DebugOptions& debug, platform::Deadline deadline) {
   auto socket = connect_to_daemon(sockets, deadline);
   if (!socket) return socket.error();
   auto channel = std::make_unique<SocketChannel>(std::move(*socket));
@@ -72,6 +73,7 @@ Expected<std::shared_ptr<detail::SessionState>> open_session(
   parts.channel = std::move(channel);
   parts.exit_watch = std::make_unique<ExitWatch>(sockets, options.region);
   parts.deadline = options.deadline;
+  parts.debug = debug;
   return detail::SessionState::open(std::move(parts));
 }
 
@@ -84,12 +86,14 @@ Expected<Session> Session::connect(const ConnectOptions& options) {
   if (!protocol::is_valid_name(options.region, region::kRegionNameBytes)) {
     return Error(Errc::kBadName, "region '" + options.region + "'");
   }
+  const auto debug = detail::with_debug_environment(options.debug);
+  if (!debug) return debug.error();
   const auto sockets = socket_candidates(options.socket_path);
   std::string key = options.region;
   for (const auto& path : sockets) key += "\n" + path.native();
   detail::CallDeadline deadline(options.deadline);
-  auto state = process::find_or_make(key, deadline,
-                                     [&] { return open_session(options, sockets, deadline.at()); });
+  auto state = process::find_or_make(
+      key, deadline, [&] { return open_session(options, sockets, *debug, deadline.at()); });
   if (!state) return state.error();
   return Session(std::move(*state));
 }

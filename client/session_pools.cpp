@@ -73,6 +73,7 @@ void* SessionState::allocate_in_pool(std::uint32_t bin) noexcept {
     if (const Errc life = life_error(); life != Errc::kOk) return Error(life);
     return allocate_from_bin(bin, deadline);
   }();
+  if (allocated && debug_ != nullptr) debug_allocated(*allocated);
   if (allocated) return *allocated;
   set_last_error(allocated.error());
   return nullptr;
@@ -106,6 +107,7 @@ Batch SessionState::allocate_n(std::uint32_t bin, std::span<void*> blocks) noexc
       error = block.error();
       break;
     }
+    if (debug_ != nullptr) debug_allocated(*block);
     blocks[count++] = *block;
   }
   return finish_batch(blocks, count, std::move(error));
@@ -140,9 +142,10 @@ Batch SessionState::free_n(std::span<void* const> blocks, std::uint32_t bin,
                           : free_in_pool(bin, block_bytes, block, run, deadline);
     if (errc == Errc::kOk) {
       ++batch.count;
-    } else if (batch.errc == Errc::kOk) {
-      batch.errc = errc;
+      continue;
     }
+    if (batch.errc == Errc::kOk) batch.errc = errc;
+    debug_refused(errc, block);
   }
   end_run(run);
   return batch;

@@ -98,6 +98,7 @@ Errc SessionState::grow_locked(Reservation& reservation, std::uint32_t end,
   }
   for (GrownSpan& span : reservation.spans) {
     if (span.carved) continue;
+    debug_forget(span.first, span.granules);
     own_span_locked(span.first, static_cast<std::uint32_t>(platform::random_u64()));
     span.carved = true;
     grown.push_back(span);

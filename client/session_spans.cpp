@@ -78,6 +78,7 @@ void* SessionState::allocate(std::size_t size_bytes, std::size_t alignment) noex
     }
     return block;
   }();
+  if (allocated && debug_ != nullptr) debug_allocated(*allocated);
   if (allocated) return *allocated;
   set_last_error(allocated.error());
   return nullptr;
@@ -98,7 +99,7 @@ Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin, CallDeadline&
     void* block = nullptr;
     if (try_pop(**heap, bin, block)) return block;
     // Empty, or damaged at the top by somebody who writes where he should not.
-    if ((*heap)->drop_damaged(bin) > 0) continue;
+    if (drop_damaged(**heap, bin)) continue;
     if ((*heap)->collect(bin)) continue;
     const region::SizeClass& size_class = (*heap)->cut_of(bin);
     auto first = take_span(size_class.span_granules, words_of(size_class), deadline);
@@ -220,6 +221,7 @@ Expected<void> SessionState::open_window_locked(std::uint64_t granules) {
 
 SessionState::Return SessionState::return_span_locked(std::uint32_t first, CallDeadline& deadline,
                                                       std::uint32_t granules) {
+  debug_forget_returned(first, granules);
   const auto answer = request_locked(p::ReturnSpan{first, granules}, deadline);
   if (answer) return Return::kDone;
   switch (parts_.channel->latest_outcome()) {

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "client/debug_state.hpp"
 #include "client/heap_table.hpp"
 #include "client/process.hpp"
 #include "client/timed_lock.hpp"
@@ -13,7 +14,9 @@ namespace allot::detail {
 namespace p = protocol;
 
 SessionState::SessionState(Parts parts) noexcept
-    : parts_(std::move(parts)), id_(parts_.welcome.session) {}
+    : parts_(std::move(parts)),
+      debug_(DebugState::make(parts_.debug)),
+      id_(parts_.welcome.session) {}
 
 Expected<std::shared_ptr<SessionState>> SessionState::open(Parts parts) {
   std::shared_ptr<SessionState> state(new SessionState(std::move(parts)));
@@ -84,6 +87,7 @@ void SessionState::close() noexcept {
   reservations_.clear();
   lock.unlock();
   heap_table::detach(heaps);
+  if (debug_ != nullptr) debug_->forget_all();
   // A thread that ended until now parked its heap here; from now on it keeps a detached one.
   for (ThreadHeap* const heap : take_parked()) heap_table::recycle(heap);
   if (session_heap != nullptr) heap_table::recycle(session_heap);
@@ -102,6 +106,8 @@ void SessionState::become_forked() noexcept {
   // The windows are not mapped here: forget them without unmapping what may lie there now.
   (void)new region::RegionMapping(std::move(mapping_));
   (void)owed_pins_.release();
+  // It is locked, and by this thread: see lock_for_fork().
+  if (debug_ != nullptr) debug_->forget_all_locked();
   arena_notes_.forget();
   presence_.forget();
   parts_.channel->abandon();
@@ -117,9 +123,11 @@ void SessionState::lock_for_fork() {
   mutex_.lock();
   counters_mutex_.lock();
   parked_mutex_.lock();
+  if (debug_ != nullptr) debug_->lock();
 }
 
 void SessionState::unlock_after_fork() {
+  if (debug_ != nullptr) debug_->unlock();
   parked_mutex_.unlock();
   counters_mutex_.unlock();
   mutex_.unlock();
@@ -188,8 +196,8 @@ SessionId SessionState::id() const noexcept {
 // --- heaps ---
 
 ThreadHeap* SessionState::this_threads_heap() noexcept {
-  FastHeap* const heap = tls_heaps.at(slot_);
-  return heap->session == this ? static_cast<ThreadHeap*>(heap) : nullptr;
+  FastHeap* const heap = debug_ == nullptr ? tls_heaps.at(slot_) : heap_table::hidden(slot_);
+  return heap != nullptr && heap->session == this ? static_cast<ThreadHeap*>(heap) : nullptr;
 }
 
 Expected<std::uint32_t> SessionState::take_heap_id_locked(CallDeadline& deadline) {
@@ -237,7 +245,11 @@ Expected<ThreadHeap*> SessionState::heap_for_this_thread(CallDeadline& deadline)
     if (!attached) return attached.error();
     heap = *attached;
   }
-  heap_table::set(slot_, heap);
+  if (debug_ == nullptr) {
+    heap_table::set(slot_, heap);
+  } else {
+    heap_table::set_hidden(slot_, heap);
+  }
   return heap;
 }
 

@@ -3,7 +3,7 @@
 // Shared by all Session handles of the process. The fast paths (FastHeap) do not come here. One
 // mutex guards spans, windows, pins and the channel; it may be held for as long as a request takes,
 // so that who wants it gives up at his own deadline. No loop here waits for a store of another
-// process. Split over seven files: session_state.cpp (life, heaps), session_*.cpp, *_blocks.cpp and
+// process. Split over several files: session_state.cpp (life, heaps), session_*.cpp, *_blocks.cpp and
 // ownership.cpp.
 //
 // Invariants
@@ -40,6 +40,9 @@
 
 namespace allot::detail {
 
+class DebugState;
+class DebuggedFree;
+
 inline constexpr std::size_t kMaxAlignmentBytes = std::size_t{2} << 20;
 
 /// Records why this thread's latest allocation failed.
@@ -57,6 +60,7 @@ class SessionState {
     std::unique_ptr<Channel> channel;
     std::unique_ptr<ExitWatch> exit_watch;  // null: deaths cannot be watched
     std::chrono::milliseconds deadline{0};
+    DebugOptions debug;
   };
   /// Maps the region and attaches the session's own heap.
   [[nodiscard]] static Expected<std::shared_ptr<SessionState>> open(Parts parts);
@@ -148,6 +152,9 @@ class SessionState {
   [[nodiscard]] Expected<std::shared_ptr<std::byte>> map_read_only(const ChunkedBlock& block);
   /// kArenaShared if this process or another one has found it more than once.
   [[nodiscard]] Expected<void> clear_chunks(Handle handle);
+
+  /// The samples of DebugOptions::sample_bytes (session_debug.cpp).
+  [[nodiscard]] Expected<std::string> heap_profile();
 
   // Life.
   [[nodiscard]] SessionId id() const noexcept;
@@ -299,7 +306,24 @@ class SessionState {
   void end_pin(Handle handle, CallDeadline& deadline) noexcept;
   void book_owed_pins_locked();
 
+  // Debug modes (session_debug.cpp). Reports are made without a lock: they may call us. Each is
+  // called only where debug_ is there, but for the two that say so.
+  void debug_allocated(void* block) noexcept;
+  void debug_adopted(const region::BlockRef& found, void* block) noexcept;
+  void debug_exposed(const region::BlockRef& found, const void* block) noexcept;
+  [[nodiscard]] bool debug_freeing(DebuggedFree& debugged, const region::BlockRef& found,
+                                   void* block, std::uint32_t& word) noexcept;
+  /// Of what a call refused; nothing if it is no mistake of the caller's, or no mode is on.
+  void debug_refused(Errc errc, const void* block) noexcept;
+  /// The range is out of use; nothing if no mode is on.
+  void debug_forget(std::uint32_t first, std::uint64_t granules) noexcept;
+  /// The same of what goes back: `granules` is 0 for one whole span.
+  void debug_forget_returned(std::uint32_t first, std::uint32_t granules) noexcept;
+  [[nodiscard]] Misuse misuse_of(Misuse::Kind kind, const void* block) noexcept;
+  [[nodiscard]] bool drop_damaged(ThreadHeap& heap, std::uint32_t bin) noexcept;
+
   Parts parts_;
+  std::unique_ptr<DebugState> debug_;  // null: no mode is on
   std::uint32_t id_;
   std::size_t slot_ = kMaxSessionsPerProcess;     // none as yet
   detail::Atomic<std::uint32_t> life_{};          // a Life

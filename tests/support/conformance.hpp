@@ -38,10 +38,12 @@ class Conformance : public testing::TestWithParam<Backend> {
 
   [[nodiscard]] Session& session() { return sessions_.front(); }
   /// A further session in the region, as if of another process.
-  [[nodiscard]] Session& add_session() {
-    sessions_.push_back(region_->connect());
+  [[nodiscard]] Session& add_session(const DebugOptions& debug = {}) {
+    sessions_.push_back(region_->connect(debug));
     return sessions_.back();
   }
+  /// Closes it now; its handle stays.
+  void end_session(Session& session) { region_->end(session); }
   [[nodiscard]] RegionUnderTest& region() { return *region_; }
 
   void expect_live(std::uint64_t blocks) {

@@ -23,7 +23,9 @@ class EmbeddedUnderTest final : public RegionUnderTest {
   explicit EmbeddedUnderTest(const RegionLimits& limits)
       : region_(EmbeddedRegion::create({limits.size_bytes, limits.commit_limit_bytes}).value()) {}
 
-  Expected<Session> try_connect() override { return region_.connect(); }
+  Expected<Session> try_connect(const DebugOptions& debug) override {
+    return region_.connect(debug);
+  }
   void end(Session& session) override {
     session.close();
     (void)region_.audit();  // recovers
@@ -53,7 +55,7 @@ class DaemonUnderTest final : public RegionUnderTest {
   DaemonUnderTest(const std::string& allotd, const RegionLimits& limits)
       : daemon_(allotd, options_of(limits)), observer_(daemon_.client_socket()) {}
 
-  Expected<Session> try_connect() override {
+  Expected<Session> try_connect(const DebugOptions& debug) override {
     int spelling = 0;
     while (open_.contains(spelling)) ++spelling;
     ConnectOptions options;
@@ -61,6 +63,7 @@ class DaemonUnderTest final : public RegionUnderTest {
     for (int i = 0; i < spelling; ++i) options.socket_path /= ".";
     options.socket_path /= "client.sock";
     options.deadline = kPatience;
+    options.debug = debug;
     auto session = Session::connect(options);
     if (!session) return session;
     open_[spelling] = session->id().incarnation;

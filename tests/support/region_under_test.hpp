@@ -48,9 +48,11 @@ class RegionUnderTest {
   RegionUnderTest& operator=(const RegionUnderTest&) = delete;
   virtual ~RegionUnderTest() = default;
 
-  [[nodiscard]] virtual Expected<Session> try_connect() = 0;
+  [[nodiscard]] virtual Expected<Session> try_connect(const DebugOptions& debug = {}) = 0;
   /// The same where it must work.
-  [[nodiscard]] Session connect() { return try_connect().value(); }
+  [[nodiscard]] Session connect(const DebugOptions& debug = {}) {
+    return try_connect(debug).value();
+  }
   /// Closes `session` and waits until all it held is recovered.
   virtual void end(Session& session) = 0;
   [[nodiscard]] virtual RegionSums audit() = 0;

@@ -40,8 +40,9 @@ class ALLOT_EXPORT EmbeddedRegion {
   ~EmbeddedRegion();
 
   /// A new session in the region; several may exist side by side, as if in several processes.
-  /// kForked in a forked child: the region is its parent's.
-  [[nodiscard]] Expected<Session> connect();
+  /// kForked in a forked child: the region is its parent's. `debug` and kBadArgument as with
+  /// Session::connect().
+  [[nodiscard]] Expected<Session> connect(const DebugOptions& debug = {});
 
   /// Recovers ended sessions (as do connect() and a grant that would be refused) and audits the
   /// region. No other thread may use it meanwhile. In a forked child it finds nothing.

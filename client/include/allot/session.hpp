@@ -27,6 +27,7 @@
 #include <utility>
 #include <vector>
 
+#include <allot/debug.hpp>
 #include <allot/errc.hpp>
 #include <allot/expected.hpp>
 #include <allot/export.hpp>
@@ -63,6 +64,9 @@ struct ConnectOptions {
   std::string label;
   /// How long any call waits for the daemon.
   std::chrono::milliseconds deadline{5000};
+  /// What it fills, checks and remembers to find mistakes; ALLOT_DEBUG adds to it. Of a session that
+  /// this process has there already the options of its first connect hold.
+  DebugOptions debug;
 };
 
 /// A block that was found by name: readable for as long as `pin` lives.
@@ -86,7 +90,8 @@ class ALLOT_EXPORT Session {
   /// daemon that answers now. The old one's blocks stay valid for those who hold its handles, but
   /// the new one knows nothing of them: its region is another, kForeignRegion. Errors say where it
   /// looked and what to do (kNoDaemon, kNotAllowed, kUnknownRegion, kLayoutMismatch,
-  /// kTooManySessions, kAddressSpace, kDeadline, ...).
+  /// kTooManySessions, kAddressSpace, kDeadline, ...), or which word of ALLOT_DEBUG means nothing
+  /// (kBadArgument).
   [[nodiscard]] static Expected<Session> connect(const ConnectOptions& options = {});
 
   // --- memory ---
@@ -193,6 +198,17 @@ class ALLOT_EXPORT Session {
   /// Finds and pins a published T for reading.
   template <class T>
   [[nodiscard]] Expected<Pinned<T>> find(std::string_view name);
+
+  // --- what holds memory ---
+
+  /// The live blocks of this session that DebugOptions::sample_bytes made it sample, by the stack
+  /// that allocated or adopted them, as text that pprof reads ("heap_v2": pprof scales it to all
+  /// blocks). A block that was given away or published is not in it. kBadArgument if nothing is
+  /// sampled, kClosed, kForked. Any thread; time and memory as the number of samples.
+  [[nodiscard]] Expected<std::string> heap_profile() const;
+
+  /// Writes heap_profile() to a file, new or emptied: `google-pprof PROGRAM path` shows it.
+  [[nodiscard]] Expected<void> write_heap_profile(const std::filesystem::path& path) const;
 
   // --- the session itself ---
 
