@@ -3,6 +3,10 @@
 #include <array>
 #include <mutex>
 
+#include <allot/detail/local_heap.hpp>
+
+#include "client/immortal.hpp"
+#include "client/library_scope.hpp"
 #include "client/session_state.hpp"
 
 namespace allot {
@@ -14,15 +18,16 @@ namespace {
 // What a thread's table holds where it has no heap: every bin is empty, no address is inside.
 constinit FastHeap empty_heap{};
 
-constexpr std::array<FastHeap*, kMaxSessionsPerProcess> all_empty() {
-  std::array<FastHeap*, kMaxSessionsPerProcess> table{};
+constexpr std::array<FastHeap*, kHeapSlots> all_empty() {
+  std::array<FastHeap*, kHeapSlots> table{};
   table.fill(&empty_heap);
   return table;
 }
 
 }  // namespace
 
-constinit thread_local std::array<FastHeap*, kMaxSessionsPerProcess> tls_heaps = all_empty();
+constinit thread_local std::array<FastHeap*, kHeapSlots> tls_heaps = all_empty();
+constinit thread_local FastHeap* tls_new_heap = &empty_heap;
 
 }  // namespace detail
 
@@ -34,8 +39,8 @@ namespace {
 
 // Held while a thread parks its heap and while a closing session takes its heaps away.
 std::mutex& parking_mutex() {
-  static auto* const kMutex = new std::mutex();
-  return *kMutex;
+  static Immortal<std::mutex> mutex;
+  return mutex.get();
 }
 
 struct Idle {
@@ -44,8 +49,8 @@ struct Idle {
 };
 
 Idle& idle_heaps() {
-  static auto* const kIdle = new Idle();
-  return *kIdle;
+  static Immortal<Idle> idle;
+  return idle.get();
 }
 
 // Ends with its thread and parks the thread's heaps.
@@ -55,6 +60,7 @@ struct Parker {
   Parker(const Parker&) = delete;
   Parker& operator=(const Parker&) = delete;
   ~Parker() {
+    const LibraryScope inside;
     ended = true;
     for (detail::FastHeap*& entry : detail::tls_heaps) {
       if (entry == &detail::empty_heap) continue;
@@ -81,11 +87,15 @@ void set(std::size_t slot, ThreadHeap* heap) noexcept {
   // A detached heap of an earlier session in this slot: only this thread's table points at it.
   if (entry != &detail::empty_heap) recycle(static_cast<ThreadHeap*>(entry));
   entry = heap;
+  if (slot == detail::kLocalSlot) LibraryScope::heap_changed();
 }
+
+detail::FastHeap* none() noexcept { return &detail::empty_heap; }
 
 bool thread_is_ending() noexcept { return parker.ended; }
 
 ThreadHeap* obtain() noexcept {
+  const LibraryScope inside;
   Idle& idle = idle_heaps();
   const std::lock_guard lock(idle.mutex);
   if (idle.heaps.empty()) return ThreadHeap::create();
@@ -95,12 +105,14 @@ ThreadHeap* obtain() noexcept {
 }
 
 void recycle(ThreadHeap* heap) noexcept {
+  const LibraryScope inside;
   Idle& idle = idle_heaps();
   const std::lock_guard lock(idle.mutex);
   idle.heaps.push_back(heap);
 }
 
 void detach(const std::vector<ThreadHeap*>& heaps) noexcept {
+  const LibraryScope inside;
   const std::lock_guard lock(parking_mutex());
   for (ThreadHeap* const heap : heaps) heap->detach();
 }
@@ -113,7 +125,11 @@ void unlock_idle_after_fork() { idle_heaps().mutex.unlock(); }
 
 void unlock_parking_after_fork() { parking_mutex().unlock(); }
 
-void empty_this_threads() noexcept { detail::tls_heaps.fill(&detail::empty_heap); }
+void empty_this_threads() noexcept {
+  for (std::size_t slot = 0; slot < detail::kMaxSessionsPerProcess; ++slot) {
+    detail::tls_heaps.at(slot) = &detail::empty_heap;
+  }
+}
 
 }  // namespace heap_table
 }  // namespace allot
