@@ -23,6 +23,7 @@ void ThreadHeap::begin_anew() noexcept {
     new (&spans_[bin]) std::vector<std::uint32_t>();
   }
   cursors_.fill(0);
+  forgotten_.fill(0);
 }
 
 void ThreadHeap::adopt_span(std::uint32_t bin, std::uint32_t first, std::size_t new_window_bytes) {

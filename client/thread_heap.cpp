@@ -289,6 +289,7 @@ void ThreadHeap::release_surplus(std::uint32_t bin, std::vector<std::uint32_t>& 
 
 void ThreadHeap::release_free_spans(std::uint32_t bin, std::size_t spans_to_keep,
                                     std::vector<std::uint32_t>& out) {
+  const LibraryScope inside;
   auto& spans = spans_[bin];
   const std::size_t before = spans.size();
   std::erase_if(spans, [&](std::uint32_t first) {
