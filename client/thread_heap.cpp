@@ -7,6 +7,7 @@
 #include <cstring>
 #include <new>
 
+#include "client/library_scope.hpp"
 #include "shared/platform/random.hpp"
 
 namespace allot {
@@ -119,14 +120,12 @@ void ThreadHeap::publish_pool(std::uint32_t bin, const PoolShape& pool) noexcept
   counters.block_bytes.store_release(pool.block_bytes);
 }
 
-void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_window_bytes) {
+SpanCell ThreadHeap::cell_of(std::uint32_t bin, std::uint32_t first) noexcept {
   const region::SizeClass& size_class = cut_of(bin);
-  std::byte* const base = data + first * region::kGranuleBytes;
-  auto* const words = &view_->word(first, 0);
   SpanCell cell{};
   cell.heap = this;
-  cell.words = words;
-  cell.base = base;
+  cell.words = &view_->word(first, 0);
+  cell.base = data + first * region::kGranuleBytes;
   cell.reciprocal = size_class.reciprocal;
   cell.bin = &bins[bin];
   // A medium span is one cell: no offset in it reaches bit 31.
@@ -136,6 +135,15 @@ void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_w
   cell.blocks_per_cell = size_class.blocks_per_cell;
   cell.first = first;
   cell.granules = static_cast<std::uint16_t>(size_class.span_granules);
+  return cell;
+}
+
+void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_window_bytes) {
+  const LibraryScope inside;
+  const region::SizeClass& size_class = cut_of(bin);
+  const SpanCell cell = cell_of(bin, first);
+  std::byte* const base = cell.base;
+  auto* const words = cell.words;
 
   // A new carving starts at random generations, so that handles of an earlier one stay stale.
   auto generation = static_cast<std::uint32_t>(platform::random_u64());
@@ -283,6 +291,7 @@ void ThreadHeap::release_surplus(std::uint32_t bin, std::vector<std::uint32_t>& 
 
 void ThreadHeap::release_free_spans(std::uint32_t bin, std::size_t spans_to_keep,
                                     std::vector<std::uint32_t>& out) {
+  const LibraryScope inside;
   auto& spans = spans_[bin];
   const std::size_t before = spans.size();
   std::erase_if(spans, [&](std::uint32_t first) {

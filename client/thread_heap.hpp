@@ -65,6 +65,13 @@ class ThreadHeap : public detail::FastHeap {
   /// empty stack of the bin. `window_bytes` of data may be touched.
   void carve(std::uint32_t bin, std::uint32_t first, std::size_t window_bytes);
 
+  /// In a forked child, where this heap's thread is gone and may have been in the middle of a change:
+  /// it has no spans and no blocks, as when it was attached.
+  void begin_anew() noexcept;
+  /// Takes over the span at granule `first`, which is cut into blocks of `bin`; its free blocks are
+  /// found by collect().
+  void adopt_span(std::uint32_t bin, std::uint32_t first, std::size_t window_bytes);
+
   /// Fills the empty stack of `bin` from free and freed own words of this heap's spans; looks at a
   /// bounded number of spans. False if it found none.
   bool collect(std::uint32_t bin);
@@ -93,6 +100,7 @@ class ThreadHeap : public detail::FastHeap {
   [[nodiscard]] region::BinCounters& counters_of(std::uint32_t bin) const noexcept {
     return view_->heap_ledger(id).bins[bin];
   }
+  [[nodiscard]] detail::SpanCell cell_of(std::uint32_t bin, std::uint32_t first) noexcept;
   [[nodiscard]] bool collect_span(std::uint32_t bin, std::uint32_t first);
   void forget_half(detail::HeapBin& bin) noexcept;
   [[nodiscard]] bool is_all_free(std::uint32_t bin, std::uint32_t first) const noexcept;
