@@ -26,7 +26,7 @@ constexpr std::size_t kMostAtOnce = 8;  // blocks that threads make at the same 
 
 // A record in one of the blocks that there are.
 ArenaNotes::Record ArenaNotes::take_record() noexcept {
-  const std::lock_guard lock(mutex_);
+  const ScopedLock<std::mutex> lock(mutex_);
   for (Block& block : blocks_) {
     if (block.taken == kAllTaken) continue;
     const auto index = static_cast<std::uint32_t>(std::countr_one(block.taken));
@@ -42,7 +42,7 @@ ArenaNotes::Record ArenaNotes::begin(ArenaKind kind, std::string_view name, Plac
   Record record = take_record();
   if (record == nullptr) {
     {
-      const std::lock_guard lock(mutex_);
+      const ScopedLock<std::mutex> lock(mutex_);
       blocks_.reserve(blocks_.size() + kMostAtOnce);
     }
     // Without the mutex: the daemon may take its time. Two threads at once make two blocks.
@@ -52,7 +52,7 @@ ArenaNotes::Record ArenaNotes::begin(ArenaKind kind, std::string_view name, Plac
         session_->make_chunked({region::kGranuleBytes, region::kWordsPerGranule, 0, true}, head);
     if (!block) return nullptr;
     {
-      const std::lock_guard lock(mutex_);
+      const ScopedLock<std::mutex> lock(mutex_);
       blocks_.push_back({block->data, block->words, 0});
     }
     record = take_record();
@@ -71,7 +71,7 @@ void ArenaNotes::end(Record record) noexcept {
   region::end_note(record);
   std::byte* unused = nullptr;
   {
-    const std::lock_guard lock(mutex_);
+    const ScopedLock<std::mutex> lock(mutex_);
     const auto found = std::find_if(blocks_.begin(), blocks_.end(), [&](const Block& block) {
       return record > block.words && record < block.words + region::kWordsPerGranule;
     });

@@ -35,6 +35,9 @@ class ArenaNotes {
   void end(Record record) noexcept;
   /// In a forked child: another thread may have been in the middle of a change.
   void forget() noexcept { (void)new std::vector<Block>(std::move(blocks_)); }
+  // Of the private heap, whose notes go on in the child.
+  void lock_for_fork() { mutex_.lock(); }
+  void unlock_after_fork() { mutex_.unlock(); }
 
  private:
   struct Block {

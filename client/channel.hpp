@@ -46,6 +46,9 @@ class Channel {
   [[nodiscard]] virtual bool is_connected() const noexcept = 0;
   /// In a forked child: lets go of the parent's connection without a word.
   virtual void abandon() noexcept = 0;
+  // Around a fork, for a channel that goes on in the child.
+  virtual void lock_for_fork() {}
+  virtual void unlock_after_fork() {}
 
  protected:
   void set_outcome(Outcome outcome) noexcept { outcome_ = outcome; }

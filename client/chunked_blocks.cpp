@@ -88,6 +88,7 @@ Expected<SessionState::ChunkedBlock> SessionState::find_chunked(std::string_view
 }
 
 Expected<std::shared_ptr<std::byte>> SessionState::map_read_only(const ChunkedBlock& block) {
+  if (is_private()) return Error(Errc::kNotAllowed, "private memory cannot be mapped twice");
   CallDeadline deadline(parts_.deadline);
   auto lock = lock_open(deadline);
   if (!lock) return lock.error();

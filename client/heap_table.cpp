@@ -4,6 +4,10 @@
 #include <mutex>
 #include <utility>
 
+#include <allot/detail/local_heap.hpp>
+
+#include "client/immortal.hpp"
+#include "client/library_scope.hpp"
 #include "client/session_state.hpp"
 
 namespace allot {
@@ -15,15 +19,16 @@ namespace {
 // What a thread's table holds where it has no heap: every bin is empty, no address is inside.
 constinit FastHeap empty_heap{};
 
-constexpr std::array<FastHeap*, kMaxSessionsPerProcess> all_empty() {
-  std::array<FastHeap*, kMaxSessionsPerProcess> table{};
+constexpr std::array<FastHeap*, kHeapSlots> all_empty() {
+  std::array<FastHeap*, kHeapSlots> table{};
   table.fill(&empty_heap);
   return table;
 }
 
 }  // namespace
 
-constinit thread_local std::array<FastHeap*, kMaxSessionsPerProcess> tls_heaps = all_empty();
+constinit thread_local std::array<FastHeap*, kHeapSlots> tls_heaps = all_empty();
+constinit thread_local FastHeap* tls_new_heap = &empty_heap;
 
 }  // namespace detail
 
@@ -35,8 +40,8 @@ namespace {
 
 // Held while a thread parks its heap and while a closing session takes its heaps away.
 std::mutex& parking_mutex() {
-  static auto* const kMutex = new std::mutex();
-  return *kMutex;
+  static Immortal<std::mutex> mutex;
+  return mutex.get();
 }
 
 struct Idle {
@@ -45,12 +50,12 @@ struct Idle {
 };
 
 Idle& idle_heaps() {
-  static auto* const kIdle = new Idle();
-  return *kIdle;
+  static Immortal<Idle> idle;
+  return idle.get();
 }
 
 // Heaps that the fast paths do not see: of sessions with a debug mode on.
-constinit thread_local std::array<ThreadHeap*, detail::kMaxSessionsPerProcess> hidden_heaps{};
+constinit thread_local std::array<ThreadHeap*, detail::kHeapSlots> hidden_heaps{};
 
 void leave(ThreadHeap* heap) noexcept {
   const std::lock_guard lock(parking_mutex());
@@ -68,6 +73,7 @@ struct Parker {
   Parker(const Parker&) = delete;
   Parker& operator=(const Parker&) = delete;
   ~Parker() {
+    const LibraryScope inside;
     ended = true;
     for (detail::FastHeap*& entry : detail::tls_heaps) {
       if (entry == &detail::empty_heap) continue;
@@ -98,6 +104,7 @@ void clear(std::size_t slot) noexcept {
 void set(std::size_t slot, ThreadHeap* heap) noexcept {
   clear(slot);
   detail::tls_heaps.at(slot) = heap;
+  if (slot == detail::kLocalSlot) LibraryScope::heap_changed();
 }
 
 void set_hidden(std::size_t slot, ThreadHeap* heap) noexcept {
@@ -107,9 +114,12 @@ void set_hidden(std::size_t slot, ThreadHeap* heap) noexcept {
 
 ThreadHeap* hidden(std::size_t slot) noexcept { return hidden_heaps.at(slot); }
 
+detail::FastHeap* none() noexcept { return &detail::empty_heap; }
+
 bool thread_is_ending() noexcept { return parker.ended; }
 
 ThreadHeap* obtain() noexcept {
+  const LibraryScope inside;
   Idle& idle = idle_heaps();
   const std::lock_guard lock(idle.mutex);
   if (idle.heaps.empty()) return ThreadHeap::create();
@@ -119,12 +129,14 @@ ThreadHeap* obtain() noexcept {
 }
 
 void recycle(ThreadHeap* heap) noexcept {
+  const LibraryScope inside;
   Idle& idle = idle_heaps();
   const std::lock_guard lock(idle.mutex);
   idle.heaps.push_back(heap);
 }
 
 void detach(const std::vector<ThreadHeap*>& heaps) noexcept {
+  const LibraryScope inside;
   const std::lock_guard lock(parking_mutex());
   for (ThreadHeap* const heap : heaps) heap->detach();
 }
@@ -138,7 +150,9 @@ void unlock_idle_after_fork() { idle_heaps().mutex.unlock(); }
 void unlock_parking_after_fork() { parking_mutex().unlock(); }
 
 void empty_this_threads() noexcept {
-  detail::tls_heaps.fill(&detail::empty_heap);
+  for (std::size_t slot = 0; slot < detail::kMaxSessionsPerProcess; ++slot) {
+    detail::tls_heaps.at(slot) = &detail::empty_heap;
+  }
   hidden_heaps.fill(nullptr);
 }
 

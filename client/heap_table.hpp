@@ -20,6 +20,9 @@ void set_hidden(std::size_t slot, ThreadHeap* heap) noexcept;
 /// True in the destructors of a thread's other objects, after its heaps were parked.
 [[nodiscard]] bool thread_is_ending() noexcept;
 
+/// A heap that is always empty: what a thread's table holds where it has none.
+[[nodiscard]] detail::FastHeap* none() noexcept;
+
 /// A detached heap: a used one, or a new one. nullptr without memory.
 [[nodiscard]] ThreadHeap* obtain() noexcept;
 /// Takes back a detached heap that no thread's table points at.
@@ -32,7 +35,7 @@ void lock_parking_for_fork();
 void lock_idle_for_fork();
 void unlock_idle_after_fork();
 void unlock_parking_after_fork();
-/// In the child.
+/// In the child: this thread's table but for the process's private heap, which is there.
 void empty_this_threads() noexcept;
 
 }  // namespace allot::heap_table

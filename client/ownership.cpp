@@ -27,6 +27,10 @@ constexpr int kTries = 16;
 
 Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found,
                           CallDeadline& deadline) noexcept {
+  ThreadHeap* const heap = this_threads_heap();
+  if (heap != nullptr && view_.find_neighbour(offset_bytes, heap->latest(), found)) {
+    return Errc::kOk;
+  }
   const std::uint64_t granule = offset_bytes / kGranuleBytes;
   // A9 pairs with R9 in open_window_locked(): what is below the size is mapped.
   std::uint64_t window = window_granules_.load_acquire();
@@ -49,6 +53,7 @@ Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found,
     if (auto opened = open_window_locked(high_water); !opened) return Errc::kAddressSpace;
     errc = view_.find_block(offset_bytes, window_granules_.load_relaxed(), found);
   }
+  if (errc == Errc::kOk && heap != nullptr) heap->set_latest(found);
   return errc;
 }
 

@@ -1,7 +1,7 @@
 // What a process knows of its sessions: their slots, the one to each region, and fork().
 //
 // Process-wide state, private memory. Registered sessions are locked around fork() and become
-// kForked in the child.
+// kForked in the child, but for that of the process's private heap, which goes on there.
 #pragma once
 
 #include <cstddef>
@@ -32,6 +32,11 @@ void remove_session(std::size_t slot) noexcept;
 [[nodiscard]] Expected<std::shared_ptr<detail::SessionState>> find_or_make(
     const std::string& key, detail::CallDeadline& deadline,
     const std::function<Expected<std::shared_ptr<detail::SessionState>>()>& make);
+
+/// Makes `state` that of the process's private heap, which has a slot of its own.
+void add_local(detail::SessionState* state);
+/// Calls `make`, and no fork happens meanwhile in this process.
+void make_local(const std::function<void()>& make);
 
 /// How many forks lie between the program's start and this process: differs in every forked child.
 [[nodiscard]] std::uint32_t fork_count() noexcept;

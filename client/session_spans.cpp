@@ -18,7 +18,7 @@ using region::kGranuleBytes;
 namespace {
 
 // A request for spans grows with what the session has, so that messages stay rare and little is
-// granted in vain: for small sessions at least so much, then an eighth, at most so much.
+// granted in vain: up to a quarter until it is so much, then an eighth, and at most so much.
 constexpr std::uint64_t kUsualBatchGranules = 16;
 constexpr std::uint64_t kMaxBatchGranules = 1024;
 constexpr std::uint64_t kBatchDivisor = 8;
@@ -87,25 +87,35 @@ void* SessionState::allocate(std::size_t size_bytes, std::size_t alignment) noex
 Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin, CallDeadline& deadline) {
   auto heap = heap_for_this_thread(deadline);
   if (!heap) return heap.error();
-  if (*heap == nullptr) return Error(Errc::kClosed, "the thread is ending");
-  if (!(*heap)->is_open(bin)) {
+  if (*heap != nullptr) return allocate_from(**heap, bin, deadline);
+  // A destructor that runs after this thread's heaps were parked: one is borrowed for this call.
+  auto borrowed = unpark_or_attach(deadline);
+  if (!borrowed) return borrowed.error();
+  auto block = allocate_from(**borrowed, bin, deadline);
+  park(*borrowed);
+  return block;
+}
+
+Expected<void*> SessionState::allocate_from(ThreadHeap& heap, std::uint32_t bin,
+                                            CallDeadline& deadline) {
+  if (!heap.is_open(bin)) {
     auto lock = lock_open(deadline);
     if (!lock) return lock.error();
-    if (!(*heap)->open_pool(bin, pools_[bin - region::kFirstPoolBin])) {
+    if (!heap.open_pool(bin, pools_[bin - region::kFirstPoolBin])) {
       return Error(Errc::kAddressSpace, "a pool's stack");
     }
   }
   for (;;) {
     void* block = nullptr;
-    if (try_pop(**heap, bin, block)) return block;
+    if (try_pop(heap, bin, block)) return block;
     // Empty, or damaged at the top by somebody who writes where he should not.
-    if (drop_damaged(**heap, bin)) continue;
-    if ((*heap)->collect(bin)) continue;
-    const region::SizeClass& size_class = (*heap)->cut_of(bin);
+    if (drop_damaged(heap, bin)) continue;
+    if (heap.collect(bin)) continue;
+    const region::SizeClass& size_class = heap.cut_of(bin);
     auto first = take_span(size_class.span_granules, words_of(size_class), deadline);
     if (!first) return first.error();
-    (*heap)->carve(bin, *first, window_granules_.load_relaxed() * kGranuleBytes);
-    if (!(*heap)->is_growing(bin)) continue;
+    heap.carve(bin, *first, window_granules_.load_relaxed() * kGranuleBytes);
+    if (!heap.is_growing(bin)) continue;
     // In one call instead of a fault a page.
     platform::populate(mapping_.data() + *first * kGranuleBytes,
                        size_class.span_granules * kGranuleBytes);
@@ -149,11 +159,11 @@ Expected<void> SessionState::obtain_spares_locked(const SpareKind& kind, CallDea
   return {};
 }
 
-// Of small sessions as many as they have, which doubles what they have.
+// Of small sessions up to a quarter of what they have.
 std::uint32_t SessionState::next_batch(const SpareKind& kind) {
   const std::uint64_t has = std::max<std::uint64_t>(obtained_[kind] * kind.granules, 1);
   const std::uint64_t wanted =
-      std::clamp(has / kBatchDivisor, std::min(has, kUsualBatchGranules), kMaxBatchGranules);
+      std::clamp(has / kBatchDivisor, std::min(has / 4, kUsualBatchGranules), kMaxBatchGranules);
   const std::uint64_t most_spans = kMaxWordsPerBatch / kind.words;
   return static_cast<std::uint32_t>(
       std::clamp<std::uint64_t>(wanted / kind.granules, 1, most_spans));

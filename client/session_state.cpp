@@ -16,13 +16,16 @@ namespace p = protocol;
 SessionState::SessionState(Parts parts) noexcept
     : parts_(std::move(parts)),
       debug_(DebugState::make(parts_.debug)),
-      id_(parts_.welcome.session) {}
+      id_(parts_.welcome.session),
+      mapping_(is_private() ? *parts_.private_mapping : own_mapping_) {}
 
 Expected<std::shared_ptr<SessionState>> SessionState::open(Parts parts) {
   std::shared_ptr<SessionState> state(new SessionState(std::move(parts)));
-  auto slot = process::add_session(state.get());
-  if (!slot) return slot.error();
-  state->slot_ = *slot;
+  if (!state->is_private()) {
+    auto slot = process::add_session(state.get());
+    if (!slot) return slot.error();
+    state->slot_ = *slot;
+  }
   if (auto mapped = state->map_region(); !mapped) return mapped.error();
   const Lock lock(state->mutex_);
   CallDeadline deadline(state->parts_.deadline);
@@ -32,20 +35,30 @@ Expected<std::shared_ptr<SessionState>> SessionState::open(Parts parts) {
   return state;
 }
 
+std::shared_ptr<SessionState> SessionState::make_closed() {
+  std::shared_ptr<SessionState> state(new SessionState(Parts{}));
+  state->life_.store_relaxed(static_cast<std::uint32_t>(Life::kClosed));
+  return state;
+}
+
 Expected<void> SessionState::map_region() {
   const Lock lock(mutex_);
-  if (auto mapped = presence_.map(parts_.presence); !mapped) return mapped.error();
   const std::uint64_t granules = parts_.welcome.granules;
-  if (auto checked = parts_.files.check(granules); !checked) return checked.error();
+  if (!is_private()) {
+    if (auto mapped = presence_.map(parts_.presence); !mapped) return mapped.error();
+    if (auto checked = parts_.files.check(granules); !checked) return checked.error();
+  }
   // Before the windows, which take less where address space is short.
   void* const cells = ::mmap(nullptr, granules * sizeof(SpanCell), PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (cells == MAP_FAILED) return Error(Errc::kAddressSpace, "table of spans");
   cells_ = static_cast<SpanCell*>(cells);
-  auto mapping =
-      region::RegionMapping::map(parts_.files, granules, region::RegionMapping::Role::kClient);
-  if (!mapping) return mapping.error();
-  mapping_ = std::move(*mapping);
+  if (!is_private()) {
+    auto mapping =
+        region::RegionMapping::map(parts_.files, granules, region::RegionMapping::Role::kClient);
+    if (!mapping) return mapping.error();
+    mapping_ = std::move(*mapping);
+  }
   view_ = mapping_.view();
   const region::DirectoryHeader& header = view_.header();
   if (header.magic != region::kMagic || header.fingerprint != region::fingerprint() ||
@@ -70,6 +83,8 @@ bool SessionState::is_connected() noexcept {
 void SessionState::close() noexcept {
   {
     const Lock lock(mutex_);
+    // The private heap lasts as long as the process, once there is one.
+    if (is_private() && session_heap_ != nullptr) return;
     if (life_.load_relaxed() != static_cast<std::uint32_t>(Life::kOpen)) return;
     life_.store_release(static_cast<std::uint32_t>(Life::kClosed));
   }
@@ -120,17 +135,21 @@ void SessionState::become_forked() noexcept {
 }
 
 void SessionState::lock_for_fork() {
+  if (is_private()) arena_notes_.lock_for_fork();
   mutex_.lock();
   counters_mutex_.lock();
   parked_mutex_.lock();
   if (debug_ != nullptr) debug_->lock();
+  if (is_private()) parts_.channel->lock_for_fork();
 }
 
 void SessionState::unlock_after_fork() {
+  if (is_private()) parts_.channel->unlock_after_fork();
   if (debug_ != nullptr) debug_->unlock();
   parked_mutex_.unlock();
   counters_mutex_.unlock();
   mutex_.unlock();
+  if (is_private()) arena_notes_.unlock_after_fork();
 }
 
 Expected<SessionState::Lock> SessionState::lock_open(CallDeadline& deadline) {
@@ -235,25 +254,28 @@ Expected<ThreadHeap*> SessionState::heap_for_this_thread(CallDeadline& deadline)
   if (ThreadHeap* const heap = this_threads_heap(); heap != nullptr) return heap;
   // Destructors that run after this thread's heaps were parked do without one.
   if (heap_table::thread_is_ending()) return nullptr;
-  ThreadHeap* heap = unpark();
-  if (heap == nullptr) {
-    auto lock = lock_open(deadline);
-    if (!lock) return lock.error();
-    book_late_answers_locked();
-    auto attached = attach_heap_locked(deadline);
-    heap_refused_.store_relaxed(attached ? 0 : 1);
-    if (!attached) return attached.error();
-    heap = *attached;
-  }
+  auto heap = unpark_or_attach(deadline);
+  if (!heap) return heap;
   if (debug_ == nullptr) {
-    heap_table::set(slot_, heap);
+    heap_table::set(slot_, *heap);
   } else {
-    heap_table::set_hidden(slot_, heap);
+    heap_table::set_hidden(slot_, *heap);
   }
   return heap;
 }
 
+Expected<ThreadHeap*> SessionState::unpark_or_attach(CallDeadline& deadline) {
+  if (ThreadHeap* const heap = unpark(); heap != nullptr) return heap;
+  auto lock = lock_open(deadline);
+  if (!lock) return lock.error();
+  book_late_answers_locked();
+  auto attached = attach_heap_locked(deadline);
+  heap_refused_.store_relaxed(attached ? 0 : 1);
+  return attached;
+}
+
 void SessionState::park(ThreadHeap* heap) noexcept {
+  const LibraryScope inside;
   const std::lock_guard parking(parked_mutex_);
   parked_.push_back(heap);
 }

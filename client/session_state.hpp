@@ -3,7 +3,7 @@
 // Shared by all Session handles of the process. The fast paths (FastHeap) do not come here. One
 // mutex guards spans, windows, pins and the channel; it may be held for as long as a request takes,
 // so that who wants it gives up at his own deadline. No loop here waits for a store of another
-// process. Split over several files: session_state.cpp (life, heaps), session_*.cpp, *_blocks.cpp and
+// process. Split over several files: session_state.cpp (life), session_*.cpp, *_blocks.cpp and
 // ownership.cpp.
 //
 // Invariants
@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@
 #include "client/call_deadline.hpp"
 #include "client/channel.hpp"
 #include "client/exit_watch.hpp"
+#include "client/library_scope.hpp"
 #include "client/owed_pins.hpp"
 #include "client/presence.hpp"
 #include "client/session_spans.hpp"
@@ -59,11 +61,15 @@ class SessionState {
     platform::Descriptor presence;
     std::unique_ptr<Channel> channel;
     std::unique_ptr<ExitWatch> exit_watch;  // null: deaths cannot be watched
+    // Of the process's private heap: mapped already, used by its service too; there are no files.
+    std::shared_ptr<region::RegionMapping> private_mapping;
     std::chrono::milliseconds deadline{0};
     DebugOptions debug;
   };
   /// Maps the region and attaches the session's own heap.
   [[nodiscard]] static Expected<std::shared_ptr<SessionState>> open(Parts parts);
+  /// One on which every call is kClosed.
+  [[nodiscard]] static std::shared_ptr<SessionState> make_closed();
   SessionState(const SessionState&) = delete;
   SessionState& operator=(const SessionState&) = delete;
   ~SessionState();
@@ -171,11 +177,13 @@ class SessionState {
   void lock_for_fork();
   void unlock_after_fork();
   void become_forked() noexcept;
+  /// Of the private heap, under those locks (session_in_child.cpp).
+  void go_on_in_child();
 
  private:
   explicit SessionState(Parts parts) noexcept;
   [[nodiscard]] Expected<void> map_region();
-  using Lock = std::unique_lock<std::timed_mutex>;
+  using Lock = ScopedLock<std::timed_mutex>;
   /// Holds mutex_ of an open session: kDeadline if others hold it too long, kClosed, kForked.
   [[nodiscard]] Expected<Lock> lock_open(CallDeadline& deadline);
   [[nodiscard]] Expected<protocol::Body> request_locked(const protocol::Body& body,
@@ -191,11 +199,14 @@ class SessionState {
   [[nodiscard]] ThreadHeap* unpark() noexcept;
   [[nodiscard]] std::vector<ThreadHeap*> take_parked() noexcept;
   [[nodiscard]] Expected<ThreadHeap*> heap_for_this_thread(CallDeadline& deadline);
+  [[nodiscard]] Expected<ThreadHeap*> unpark_or_attach(CallDeadline& deadline);
   [[nodiscard]] Expected<ThreadHeap*> attach_heap_locked(CallDeadline& deadline);
   [[nodiscard]] Expected<std::uint32_t> take_heap_id_locked(CallDeadline& deadline);
 
   // Small and medium blocks.
   [[nodiscard]] Expected<void*> allocate_from_bin(std::uint32_t bin, CallDeadline& deadline);
+  [[nodiscard]] Expected<void*> allocate_from(ThreadHeap& heap, std::uint32_t bin,
+                                              CallDeadline& deadline);
   [[nodiscard]] Expected<std::uint32_t> take_span(std::uint32_t granules, std::uint32_t words,
                                                   CallDeadline& deadline);
   [[nodiscard]] Expected<void> obtain_spares_locked(const SpareKind& kind, CallDeadline& deadline);
@@ -321,6 +332,10 @@ class SessionState {
   void debug_forget_returned(std::uint32_t first, std::uint32_t granules) noexcept;
   [[nodiscard]] Misuse misuse_of(Misuse::Kind kind, const void* block) noexcept;
   [[nodiscard]] bool drop_damaged(ThreadHeap& heap, std::uint32_t bin) noexcept;
+  // A forked child.
+  [[nodiscard]] bool is_private() const noexcept { return parts_.private_mapping != nullptr; }
+  [[nodiscard]] std::set<std::uint32_t> listed_spans() const;
+  void inherit_span(ThreadHeap& heir, const region::SpanRef& span);
 
   Parts parts_;
   std::unique_ptr<DebugState> debug_;  // null: no mode is on
@@ -330,7 +345,8 @@ class SessionState {
   detail::Atomic<std::uint32_t> heap_refused_{};  // the latest thread that wanted a heap got none
   std::timed_mutex mutex_;
   std::mutex counters_mutex_;  // of session_heap_'s counters; taken last
-  region::RegionMapping mapping_;
+  region::RegionMapping own_mapping_;
+  region::RegionMapping& mapping_;
   region::RegionView view_;
   detail::Atomic<std::uint64_t> window_granules_{};
   SpanCell* cells_ = nullptr;
@@ -371,6 +387,9 @@ class SessionState {
 /// The state behind a public handle, for other parts of the library.
 struct SessionAccess {
   static SessionState& state(const Session& session) noexcept { return *session.state_; }
+  static Session wrap(std::shared_ptr<SessionState> state) noexcept {
+    return Session(std::move(state));
+  }
 };
 
 }  // namespace allot::detail

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <new>
 
+#include "client/library_scope.hpp"
 #include "shared/platform/random.hpp"
 
 namespace allot {
@@ -29,7 +30,7 @@ namespace {
 // Spans that one refill looks at before it asks for a new one.
 constexpr std::size_t kSpansPerCollect = 32;
 // A refill stops looking once it found this many blocks.
-constexpr std::ptrdiff_t kEnoughBlocks = 32;
+constexpr std::ptrdiff_t kEnoughBlocks = 64;
 // Wholly free spans of a bin that stay when others go back, if it had no more than eight times
 // as many: who frees so much may soon want it again.
 constexpr std::size_t kSurplusSpans = 16;
@@ -83,6 +84,7 @@ void ThreadHeap::detach() noexcept {
   window_bytes = 0;
   cells = nullptr;
   view_ = nullptr;
+  latest_ = region::BlockRef{};
   for (HeapBin& bin : bins) bin.top = bin.bottom;
   for (std::size_t i = 0; i < pool_cuts_.size(); ++i) {
     if (pool_cuts_[i].block_bytes == 0) continue;
@@ -118,14 +120,12 @@ void ThreadHeap::publish_pool(std::uint32_t bin, const PoolShape& pool) noexcept
   counters.block_bytes.store_release(pool.block_bytes);
 }
 
-void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_window_bytes) {
+SpanCell ThreadHeap::cell_of(std::uint32_t bin, std::uint32_t first) noexcept {
   const region::SizeClass& size_class = cut_of(bin);
-  std::byte* const base = data + first * region::kGranuleBytes;
-  auto* const words = &view_->word(first, 0);
   SpanCell cell{};
   cell.heap = this;
-  cell.words = words;
-  cell.base = base;
+  cell.words = &view_->word(first, 0);
+  cell.base = data + first * region::kGranuleBytes;
   cell.reciprocal = size_class.reciprocal;
   cell.bin = &bins[bin];
   // A medium span is one cell: no offset in it reaches bit 31.
@@ -134,7 +134,16 @@ void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_w
   cell.cell_mask = (1U << cell.cell_shift) - 1;
   cell.blocks_per_cell = size_class.blocks_per_cell;
   cell.first = first;
-  cell.granules = size_class.span_granules;
+  cell.granules = static_cast<std::uint16_t>(size_class.span_granules);
+  return cell;
+}
+
+void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_window_bytes) {
+  const LibraryScope inside;
+  const region::SizeClass& size_class = cut_of(bin);
+  const SpanCell cell = cell_of(bin, first);
+  std::byte* const base = cell.base;
+  auto* const words = cell.words;
 
   // A new carving starts at random generations, so that handles of an earlier one stay stale.
   auto generation = static_cast<std::uint32_t>(platform::random_u64());
@@ -150,7 +159,10 @@ void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_w
   window_bytes = std::max(window_bytes, new_window_bytes);
   spans_[bin].push_back(first);
   region::BinCounters& counters = counters_of(bin);
-  count_fill(bin);
+  counters.fills.add_single_writer(1);
+  // None of what it had was to be found free.
+  counters.peak.store_relaxed(
+      std::max(counters.peak.load_relaxed(), counters.granted.load_relaxed()));
   counters.granted.add_single_writer(size_class.block_count);
   HeapBin& stack = bins[bin];
   const auto put = [&](std::uint32_t i) {
@@ -186,27 +198,25 @@ bool ThreadHeap::collect(std::uint32_t bin) {
   // hint leaves a block that nothing else would find.
   if (stack.top == stack.bottom && !spans.empty()) (void)collect_span(bin, next());
   if (stack.top == stack.bottom) return false;
-  count_fill(bin);
+  counters_of(bin).fills.add_single_writer(1);
   return true;
 }
 
-// The stack ran empty. What was collected since, if anything, was free; the rest was not, or nobody
-// knew of it.
-void ThreadHeap::count_fill(std::uint32_t bin) noexcept {
-  region::BinCounters& counters = counters_of(bin);
-  counters.fills.add_single_writer(1);
-  const auto collected = static_cast<std::uint64_t>(bins[bin].top - bins[bin].bottom);
-  const std::uint64_t used = counters.granted.load_relaxed() - collected;
-  if (used > counters.peak.load_relaxed()) counters.peak.store_relaxed(used);
-}
-
-// False once the stack is full.
+// False once the stack is full. What is left to look at is looked at in a later refill, from where
+// this one ends: who frees in the order of allocation is met where he is.
 bool ThreadHeap::collect_span(std::uint32_t bin, std::uint32_t first) {
   const region::SizeClass& size_class = cut_of(bin);
   SpanCell& cell = cells[first];
   HeapBin& stack = bins[bin];
   cell.unlisted = 0;
-  for (std::uint32_t i = 0; i < size_class.block_count; ++i) {
+  std::uint32_t i = cell.next;
+  for (std::uint32_t looked = 0; looked < size_class.block_count; ++looked, ++i) {
+    if (i == size_class.block_count) i = 0;
+    if (stack.top - stack.bottom >= kEnoughBlocks) {
+      cell.next = i;
+      cell.unlisted = 1;
+      return true;
+    }
     // A8 pairs with R8 in free_elsewhere(): the freeing process's last writes happen before reuse.
     std::uint32_t word = cell.words[i].load_acquire();
     const std::uint32_t owner = OwnWord::owner(word);
@@ -281,6 +291,7 @@ void ThreadHeap::release_surplus(std::uint32_t bin, std::vector<std::uint32_t>& 
 
 void ThreadHeap::release_free_spans(std::uint32_t bin, std::size_t spans_to_keep,
                                     std::vector<std::uint32_t>& out) {
+  const LibraryScope inside;
   auto& spans = spans_[bin];
   const std::size_t before = spans.size();
   std::erase_if(spans, [&](std::uint32_t first) {

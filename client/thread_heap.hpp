@@ -65,6 +65,13 @@ class ThreadHeap : public detail::FastHeap {
   /// empty stack of the bin. `window_bytes` of data may be touched.
   void carve(std::uint32_t bin, std::uint32_t first, std::size_t window_bytes);
 
+  /// In a forked child, where this heap's thread is gone and may have been in the middle of a change:
+  /// it has no spans and no blocks, as when it was attached.
+  void begin_anew() noexcept;
+  /// Takes over the span at granule `first`, which is cut into blocks of `bin`; its free blocks are
+  /// found by collect().
+  void adopt_span(std::uint32_t bin, std::uint32_t first, std::size_t window_bytes);
+
   /// Fills the empty stack of `bin` from free and freed own words of this heap's spans; looks at a
   /// bounded number of spans. False if it found none.
   bool collect(std::uint32_t bin);
@@ -82,6 +89,10 @@ class ThreadHeap : public detail::FastHeap {
   /// Of `bin`, and all but some that it may need again soon.
   void release_surplus(std::uint32_t bin, std::vector<std::uint32_t>& out);
 
+  /// The block that this heap's thread found last, to find its neighbours by.
+  [[nodiscard]] const region::BlockRef& latest() const noexcept { return latest_; }
+  void set_latest(const region::BlockRef& found) noexcept { latest_ = found; }
+
   void count_free(std::uint32_t bin) noexcept { bins[bin].counters->frees.add_single_writer(1); }
 
  private:
@@ -89,7 +100,7 @@ class ThreadHeap : public detail::FastHeap {
   [[nodiscard]] region::BinCounters& counters_of(std::uint32_t bin) const noexcept {
     return view_->heap_ledger(id).bins[bin];
   }
-  void count_fill(std::uint32_t bin) noexcept;
+  [[nodiscard]] detail::SpanCell cell_of(std::uint32_t bin, std::uint32_t first) noexcept;
   [[nodiscard]] bool collect_span(std::uint32_t bin, std::uint32_t first);
   void forget_half(detail::HeapBin& bin) noexcept;
   [[nodiscard]] bool is_all_free(std::uint32_t bin, std::uint32_t first) const noexcept;
@@ -97,6 +108,7 @@ class ThreadHeap : public detail::FastHeap {
                           std::vector<std::uint32_t>& out);
 
   const region::RegionView* view_ = nullptr;
+  region::BlockRef latest_;
   std::array<std::vector<std::uint32_t>, region::kBinsPerHeap> spans_;  // first granules
   std::array<std::size_t, region::kBinsPerHeap> cursors_{};
   std::array<std::uint64_t, region::kBinsPerHeap> forgotten_{};  // blocks, since the latest release

@@ -6,7 +6,7 @@ install(TARGETS allotctl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/allot)
 install(TARGETS allot allot_embedded EXPORT allotTargets FILE_SET HEADERS)
-install(TARGETS allot_log EXPORT allotTargets)
+install(TARGETS allot_log allot_new EXPORT allotTargets)
 install(EXPORT allotTargets NAMESPACE allot:: DESTINATION ${package})
 configure_package_config_file(cmake/allotConfig.cmake.in ${PROJECT_BINARY_DIR}/allotConfig.cmake
   INSTALL_DESTINATION ${package} NO_SET_AND_CHECK_MACRO)

@@ -115,6 +115,7 @@ Window::~Window() { release(); }
 void Window::release() noexcept {
   if (base_ == nullptr) return;
   ::munmap(base_ - kGuardBytes, kGuardBytes);
+  if (pieces_.empty()) ::munmap(base_, size_bytes_);
   ::munmap(base_ + size_bytes_, reserved_bytes_ - size_bytes_ + kGuardBytes);
   pieces_.clear();
   base_ = nullptr;
@@ -153,13 +154,16 @@ Expected<Window> Window::reserve(const Options& options) {
   return window;
 }
 
+Expected<void> Window::check_room(std::size_t new_size_bytes) const {
+  if (new_size_bytes <= reserved_bytes_) return {};
+  return Error(Errc::kAddressSpace, std::to_string(new_size_bytes) + " bytes wanted, " +
+                                        std::to_string(reserved_bytes_) + " reserved");
+}
+
 Expected<void> Window::extend(const Descriptor& file, std::size_t new_size_bytes) {
   const std::size_t new_size = round_up_to_page(new_size_bytes);
   if (new_size <= size_bytes_) return {};
-  if (new_size > reserved_bytes_) {
-    return Error(Errc::kAddressSpace, std::to_string(new_size) + " bytes wanted, " +
-                                          std::to_string(reserved_bytes_) + " reserved");
-  }
+  if (auto room = check_room(new_size); !room) return room;
   const std::size_t growth = new_size - size_bytes_;
   std::byte* const place = base_ + size_bytes_;
   try {
@@ -182,6 +186,20 @@ Expected<void> Window::extend(const Descriptor& file, std::size_t new_size_bytes
     pieces_.pop_back();
     return failure;
   }
+  size_bytes_ = new_size;
+  return {};
+}
+
+Expected<void> Window::extend_privately(std::size_t new_size_bytes) {
+  const std::size_t new_size = round_up_to_page(new_size_bytes);
+  if (new_size <= size_bytes_) return {};
+  if (auto room = check_room(new_size); !room) return room;
+  std::byte* const place = base_ + size_bytes_;
+  const std::size_t growth = new_size - size_bytes_;
+  if (::mprotect(place, growth, PROT_READ | PROT_WRITE) != 0)
+    return system_error("mprotect(window)");
+  // Best effort: it is the program's own memory, so that its core dump shows it.
+  ::madvise(place, growth, MADV_DODUMP);
   size_bytes_ = new_size;
   return {};
 }

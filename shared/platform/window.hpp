@@ -1,4 +1,5 @@
-// Window: a large reserved address range of which only the start is mapped to a file.
+// Window: a large reserved address range of which only the start is mapped to a file, or is private
+// memory of the process.
 //
 // Used by the client library and the daemon for every file of a region. The reservation is
 // anonymous, PROT_NONE, not dumped, at a random page (the kernel's own choice for large mappings
@@ -11,7 +12,8 @@
 // 2. The base never moves; addresses inside the window stay valid until destruction.
 // 3. Every address is unmapped exactly once, so that no mapping of another thread that lands in
 //    a fresh gap is lost.
-// 4. Window pages are DONTFORK and DONTDUMP.
+// 4. Window pages of a file are DONTFORK and DONTDUMP. Those of private memory are neither: a forked
+//    child has its own copy of them at the same place.
 //
 // extend() must not run twice at once; readers of size_bytes() may run beside it.
 #pragma once
@@ -56,11 +58,16 @@ class Window {
   /// than the present one changes nothing. Errc::kAddressSpace beyond reserved_bytes().
   [[nodiscard]] Expected<void> extend(const Descriptor& file, std::size_t new_size_bytes);
 
+  /// The same without a file: private memory, zero, used once it is touched. Not for a window that
+  /// has parts of a file.
+  [[nodiscard]] Expected<void> extend_privately(std::size_t new_size_bytes);
+
   [[nodiscard]] std::byte* base() const noexcept { return base_; }
   [[nodiscard]] std::size_t size_bytes() const noexcept { return size_bytes_; }
   [[nodiscard]] std::size_t reserved_bytes() const noexcept { return reserved_bytes_; }
 
  private:
+  [[nodiscard]] Expected<void> check_room(std::size_t new_size_bytes) const;
   void release() noexcept;
 
   std::byte* base_ = nullptr;

@@ -85,7 +85,8 @@ struct BinCounters {
   Atomic<std::uint64_t> frees;
   Atomic<std::uint64_t> fills;    // times the private stack was filled from spans
   Atomic<std::uint64_t> granted;  // blocks in the spans that the heap has for this bin
-  Atomic<std::uint64_t> peak;     // most blocks that were not free when the stack was filled
+  Atomic<std::uint64_t>
+      peak;  // most blocks that it had, none to be found free, when it fetched more
   // Of a pool's bin; 0 in others.
   Atomic<std::uint64_t> block_bytes;
   std::array<Atomic<std::uint64_t>, 2> pool;  // its name, kPoolNameBytes with the final NUL

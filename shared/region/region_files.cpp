@@ -74,7 +74,7 @@ Expected<RegionMapping> RegionMapping::map(const RegionFiles& files, std::uint64
   out.role_ = role;
   const FileLayout layout{granules};
   const auto directory_access =
-      role == Role::kDaemon ? Window::Access::kReadWrite : Window::Access::kReadOnly;
+      role == Role::kClient ? Window::Access::kReadOnly : Window::Access::kReadWrite;
   constexpr auto kLedgerAccess = Window::Access::kReadWrite;
 
   struct Part {
@@ -97,7 +97,7 @@ Expected<RegionMapping> RegionMapping::map(const RegionFiles& files, std::uint64
        {layout.words_offset(), layout.ledger_bytes() - layout.words_offset(), kGranuleBytes, 0,
         kLedgerAccess}},
   };
-  if (role == Role::kClient) {
+  if (role != Role::kDaemon) {
     parts.push_back(
         {&out.data_,
          {0, layout.data_bytes(), kGranuleBytes, kDataAlignmentBytes, Window::Access::kReadWrite}});
@@ -107,11 +107,17 @@ Expected<RegionMapping> RegionMapping::map(const RegionFiles& files, std::uint64
     if (!window) return window.error();
     *part.window = std::move(*window);
   }
-  if (auto opened = out.directory_.extend(files.directory, FileLayout::kDescriptorsOffset);
+  if (auto opened = out.open(out.directory_, files.directory, FileLayout::kDescriptorsOffset);
       !opened) {
     return opened.error();
   }
   return out;
+}
+
+Expected<void> RegionMapping::open(Window& window, const platform::Descriptor& file,
+                                   std::uint64_t size_bytes) const {
+  return role_ == Role::kPrivate ? window.extend_privately(size_bytes)
+                                 : window.extend(file, size_bytes);
 }
 
 Expected<void> RegionMapping::extend(const RegionFiles& files, std::uint64_t granules) {
@@ -128,9 +134,9 @@ Expected<void> RegionMapping::extend(const RegionFiles& files, std::uint64_t gra
       {&span_ledgers_, &files.ledger, sizeof(SpanLedger)},
       {&words_, &files.ledger, kWordsPerGranule * sizeof(std::uint32_t)},
   };
-  if (role_ == Role::kClient) parts.push_back({&data_, &files.data, kGranuleBytes});
+  if (role_ != Role::kDaemon) parts.push_back({&data_, &files.data, kGranuleBytes});
   for (const Part& part : parts) {
-    if (auto opened = part.window->extend(*part.file, target * part.bytes_per_granule); !opened) {
+    if (auto opened = open(*part.window, *part.file, target * part.bytes_per_granule); !opened) {
       return opened.error();
     }
   }
@@ -139,7 +145,7 @@ Expected<void> RegionMapping::extend(const RegionFiles& files, std::uint64_t gra
 }
 
 Expected<void> RegionMapping::extend_heaps(const RegionFiles& files, std::uint32_t heaps) {
-  return heap_ledgers_.extend(files.ledger, heaps * sizeof(HeapLedger));
+  return open(heap_ledgers_, files.ledger, heaps * sizeof(HeapLedger));
 }
 
 RegionView RegionMapping::view() const noexcept {

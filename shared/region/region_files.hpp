@@ -1,7 +1,8 @@
 // The three files of a region, and a process's mapping of them.
 //
 // RegionFiles: made by the daemon (or embedded mode), handed to clients as descriptors.
-// RegionMapping: used by both sides. Five windows (directory, descriptors, heap counters, span
+// RegionMapping: used by both sides. A private region has one of them and no files: its memory is
+// the process's own, and a forked child has a copy of it. Five windows (directory, descriptors, heap counters, span
 // ledgers, own words) and a sixth for data, which the daemon leaves out: it never reads users'
 // bytes. extend() opens them to a number of granules; bases never move.
 #pragma once
@@ -32,10 +33,11 @@ struct RegionFiles {
 
 class RegionMapping {
  public:
-  enum class Role : std::uint8_t { kDaemon, kClient };
+  enum class Role : std::uint8_t { kDaemon, kClient, kPrivate };
 
   /// Reserves address space and maps the fixed tables; opens nothing else yet. kDaemon writes
-  /// directory and ledger; kClient reads the directory, writes ledger and data.
+  /// directory and ledger; kClient reads the directory, writes ledger and data. kPrivate writes
+  /// all three and has no files: what the calls take for them is not looked at.
   [[nodiscard]] static Expected<RegionMapping> map(const RegionFiles& files, std::uint64_t granules,
                                                    Role role);
 
@@ -55,6 +57,9 @@ class RegionMapping {
   [[nodiscard]] std::byte* data() const noexcept { return data_.base(); }
 
  private:
+  [[nodiscard]] Expected<void> open(platform::Window& window, const platform::Descriptor& file,
+                                    std::uint64_t size_bytes) const;
+
   std::uint64_t granules_ = 0;
   std::uint64_t window_granules_ = 0;
   Role role_ = Role::kDaemon;

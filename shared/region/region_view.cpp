@@ -29,6 +29,7 @@ Carving RegionView::carving_of(const SpanRef& span) const noexcept {
   // A2 pairs with R2 in ThreadHeap: a carve word is written after the own words of its blocks.
   const std::uint64_t word = span_ledger(span.first).carve.load_acquire();
   Carving out;
+  out.word = word;
   switch (CarveWord::kind(word)) {
     case CarveWord::kNone:
       if (word != 0) out.kind = Carving::Kind::kInvalid;
@@ -86,6 +87,28 @@ Errc RegionView::find_block(std::uint64_t offset_bytes, std::uint64_t limit_gran
   }
   found = BlockRef{*span, carving, index, &word(span->first, index)};
   return Errc::kOk;
+}
+
+bool RegionView::find_neighbour(std::uint64_t offset_bytes, const BlockRef& latest,
+                                BlockRef& found) const noexcept {
+  const std::uint32_t first = latest.span.first;
+  const std::uint64_t in_span = offset_bytes - first * kGranuleBytes;
+  if (in_span >= latest.span.head.granules * kGranuleBytes ||
+      latest.carving.kind != Carving::Kind::kBlocks) {
+    return false;
+  }
+  // A1 and A2, as in find_span() and carving_of(): what was checked then holds while both are as
+  // they were.
+  if (descriptor(first).load_acquire() != latest.span.head.encode() ||
+      span_ledger(first).carve.load_acquire() != latest.carving.word) {
+    return false;
+  }
+  const std::uint32_t index = block_index(latest.carving.cut, static_cast<std::uint32_t>(in_span));
+  if (index == kNotABlockStart) return false;
+  found = latest;
+  found.index = index;
+  found.word = &word(first, index);
+  return true;
 }
 
 }  // namespace allot::region

@@ -35,7 +35,8 @@ struct Carving {
   std::uint32_t bin = 0;
   std::uint64_t block_bytes = 0;
   std::uint32_t block_count = 0;
-  SizeClass cut;         // of kBlocks
+  SizeClass cut;  // of kBlocks
+  std::uint64_t word = 0;
   bool chunked = false;  // of kLarge: the words behind the first are ChunkWords
 };
 
@@ -102,6 +103,12 @@ class RegionView {
   /// kInteriorPointer if none does; kOk fills `found`.
   [[nodiscard]] Errc find_block(std::uint64_t offset_bytes, std::uint64_t limit_granules,
                                 BlockRef& found) const noexcept;
+
+  /// The same for a block in the span of `latest`, one that find_block() found; false if that span
+  /// has changed, has one block only, or no block starts there. Cheaper: neighbours are often
+  /// looked for one after the other.
+  [[nodiscard]] bool find_neighbour(std::uint64_t offset_bytes, const BlockRef& latest,
+                                    BlockRef& found) const noexcept;
 
  private:
   Bases bases_;

@@ -59,12 +59,13 @@ constexpr SizeClass size_class_for(std::uint32_t block_bytes) noexcept {
   SizeClass out{};
   out.block_bytes = block_bytes;
   const bool small = block_bytes <= kMaxSmallBytes;
-  // At least 16 blocks a span, so that little is left over and a message serves many.
-  out.span_granules = small && block_bytes <= 512 ? 1U
-                      : block_bytes <= 1024       ? 2U
-                      : block_bytes <= 4096       ? 4U
-                      : block_bytes <= 8192       ? 8U
-                                                  : 16U;
+  // At least 16 blocks a span, mostly 32, so that little is left over; no more, since a session has
+  // a span that is not full in most classes.
+  out.span_granules = block_bytes <= 512     ? 1U
+                      : block_bytes <= 4096  ? 2U
+                      : block_bytes <= 8192  ? 4U
+                      : block_bytes <= 16384 ? 8U
+                                             : 16U;
   const std::uint32_t span_bytes = out.span_granules * static_cast<std::uint32_t>(kGranuleBytes);
   out.cell_bytes = small ? kSmallCellBytes : span_bytes;
   out.blocks_per_cell = out.cell_bytes / block_bytes;

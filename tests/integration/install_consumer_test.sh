@@ -63,6 +63,24 @@ int main() {
   return region->audit().live_blocks == 0 && region->audit().violations == 0 ? 0 : 6;
 }
 EOF
+cat >consumer/local.cpp <<'EOF'
+#include <allot/local.hpp>
+
+#include <memory>
+#include <string>
+
+int main(int count, char** /*arguments*/) {
+  const auto text = std::make_unique<std::string>(static_cast<std::size_t>(1000 * count), 'x');
+  const bool is_local = allot::local().usable_size(text->data()) >= 1000;
+#ifdef OVER_ALLOT
+  if (!is_local) return 1;
+#else
+  if (is_local) return 2;
+#endif
+  void* const block = allot::local().allocate(100);
+  return block != nullptr && allot::local().free(block) == allot::Errc::kOk ? 0 : 3;
+}
+EOF
 cat >consumer/CMakeLists.txt <<'EOF'
 cmake_minimum_required(VERSION 3.25)
 project(consumer LANGUAGES CXX)
@@ -71,6 +89,13 @@ add_executable(consumer main.cpp)
 target_link_libraries(consumer PRIVATE allot::allot)
 add_executable(embedded_consumer embedded.cpp)
 target_link_libraries(embedded_consumer PRIVATE allot::embedded)
+foreach(form allot embedded)
+  add_executable(local_over_${form} local.cpp)
+  target_link_libraries(local_over_${form} PRIVATE allot::${form})
+  add_executable(new_over_${form} local.cpp)
+  target_compile_definitions(new_over_${form} PRIVATE OVER_ALLOT)
+  target_link_libraries(new_over_${form} PRIVATE allot::new allot::${form})
+endforeach()
 EOF
 
 # Runs a consumer where no daemon is: it must say so and leave with 3.
@@ -88,6 +113,9 @@ cmake -S consumer -B by_cmake -G Ninja -DCMAKE_PREFIX_PATH="$scratch/prefix" >cm
 cmake --build by_cmake >cmake.log 2>&1 || fail "by find_package: $(cat cmake.log)"
 try by_cmake/consumer
 env -i by_cmake/embedded_consumer || fail "the embedded consumer exited with $?"
+for program in {local,new}_over_{allot,embedded}; do
+  env -i LD_LIBRARY_PATH="$libdir" "by_cmake/$program" || fail "$program exited with $?"
+done
 
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 [[ $(pkg-config --modversion allot) == 0.* ]] || fail "pkg-config does not know the version"

@@ -28,6 +28,8 @@ LAYERS = [
     ("shared/*", ["shared/include/"]),
     ("client/include/*", PUBLIC),
     ("client/embedded*", CLIENT + ["daemon/core/"]),
+    ("client/local*", CLIENT + ["daemon/core/"]),
+    ("client/new/*", PUBLIC),
     ("client/*", CLIENT),
     ("daemon/core/*", CORE),
     ("daemon/*", SHARED + ["daemon/"]),

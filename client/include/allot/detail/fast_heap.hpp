@@ -60,8 +60,9 @@ struct alignas(64) SpanCell {
   std::uint32_t cell_shift;
   std::uint32_t blocks_per_cell;
   std::uint32_t first;     // granule
-  std::uint32_t granules;  // 0: not ours
-  std::uint32_t unlisted;  // some free block may be on no stack
+  std::uint16_t granules;  // 0: not ours
+  std::uint16_t unlisted;  // some free block may be on no stack
+  std::uint32_t next;      // block that the next scan begins with
 };
 static_assert(sizeof(SpanCell) == 64);
 
@@ -76,9 +77,12 @@ struct FastHeap {
 };
 
 inline constexpr std::size_t kMaxSessionsPerProcess = 16;
+// The slot of the process's private heap, which is none of those.
+inline constexpr std::size_t kLocalSlot = kMaxSessionsPerProcess;
+inline constexpr std::size_t kHeapSlots = kLocalSlot + 1;
 
 // This thread's heap in each of the process's sessions; an empty heap where it has none yet.
-extern ALLOT_EXPORT constinit thread_local std::array<FastHeap*, kMaxSessionsPerProcess> tls_heaps
+extern ALLOT_EXPORT constinit thread_local std::array<FastHeap*, kHeapSlots> tls_heaps
     __attribute__((tls_model("initial-exec")));
 
 extern ALLOT_EXPORT const std::array<std::uint8_t, 65> kBinBy16;
