@@ -12,7 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <string_view>
+#include <string>
 #include <utility>
 
 #include <allot/detail/local_heap.hpp>
@@ -39,7 +39,7 @@ struct LocalHeap {
   Session session;
   std::shared_ptr<LocalService> service;
   std::uintptr_t first_address = 0;
-  std::uint64_t size_bytes = 0;  // 0: there is no heap, and the session is closed
+  std::uint64_t reserved_bytes = 0;  // 0: there is no heap, and the session is closed
 };
 
 // Made once and never destroyed. As an integer, for want of an atomic pointer.
@@ -66,19 +66,16 @@ Expected<LocalHeap> open_heap(std::uint64_t size_bytes) {
   if (!state) return state.error();
   process::add_local(state->get());
   const auto address = reinterpret_cast<std::uintptr_t>((*service)->data());
+  const std::uint64_t reserved_bytes = (*service)->reserved_bytes();
   return LocalHeap{SessionAccess::wrap(std::move(*state)), std::move(*service), address,
-                   size_bytes};
+                   reserved_bytes};
 }
 
 LocalHeap open_heap_or_none() {
-  for (std::uint64_t bytes = wanted_bytes();; bytes /= 2) {
-    auto heap = open_heap(bytes);
-    if (heap) return std::move(*heap);
-    if (bytes <= kLeastBytes) {
-      detail::set_last_error(heap.error());
-      return {SessionAccess::wrap(SessionState::make_closed()), nullptr, 0, 0};
-    }
-  }
+  auto heap = open_heap(wanted_bytes());
+  if (heap) return std::move(*heap);
+  detail::set_last_error(heap.error());
+  return {SessionAccess::wrap(SessionState::make_closed()), nullptr, 0, 0};
 }
 
 void make_heap() {
@@ -98,12 +95,12 @@ LocalHeap& heap_of_process() noexcept {
 bool is_in_heap(const void* block) noexcept {
   const LocalHeap* const heap = made_heap();
   return heap != nullptr &&
-         reinterpret_cast<std::uintptr_t>(block) - heap->first_address < heap->size_bytes;
+         reinterpret_cast<std::uintptr_t>(block) - heap->first_address < heap->reserved_bytes;
 }
 
 [[noreturn]] void end_program(const Error& error) noexcept {
-  const std::string_view parts[] = {"allot: operator delete: ", error.message(), "\n"};
-  for (const std::string_view part : parts) (void)!::write(STDERR_FILENO, part.data(), part.size());
+  const std::string line = "allot: operator delete: " + error.message() + "\n";
+  (void)!::write(STDERR_FILENO, line.data(), line.size());
   std::abort();
 }
 

@@ -36,6 +36,10 @@ class LocalService {
   void unlock_after_fork() { mutex_.unlock(); }
 
   [[nodiscard]] std::byte* data() const noexcept { return mapping_->data(); }
+  /// Addresses from data() on that are the region's and nobody else's.
+  [[nodiscard]] std::uint64_t reserved_bytes() const noexcept {
+    return mapping_->reserved_data_bytes();
+  }
   /// Audits the region; no other thread may use it meanwhile. `lost_heaps`: how many heaps' threads
   /// are gone over a fork, each of which may have counted one operation on one side only.
   [[nodiscard]] region::AuditReport audit(std::uint64_t lost_heaps = 0);

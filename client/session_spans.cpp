@@ -88,7 +88,9 @@ Expected<void*> SessionState::allocate_from_bin(std::uint32_t bin, CallDeadline&
   auto heap = heap_for_this_thread(deadline);
   if (!heap) return heap.error();
   if (*heap != nullptr) return allocate_from(**heap, bin, deadline);
-  // A destructor that runs after this thread's heaps were parked: one is borrowed for this call.
+  // A destructor that runs after this thread's heaps were parked.
+  if (!is_private()) return Error(Errc::kClosed, "the thread is ending");
+  // As with malloc, it is served all the same: by a heap that is borrowed for this call.
   auto borrowed = unpark_or_attach(deadline);
   if (!borrowed) return borrowed.error();
   auto block = allocate_from(**borrowed, bin, deadline);

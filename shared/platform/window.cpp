@@ -195,11 +195,10 @@ Expected<void> Window::extend_privately(std::size_t new_size_bytes) {
   if (new_size <= size_bytes_) return {};
   if (auto room = check_room(new_size); !room) return room;
   std::byte* const place = base_ + size_bytes_;
-  const std::size_t growth = new_size - size_bytes_;
-  if (::mprotect(place, growth, PROT_READ | PROT_WRITE) != 0)
-    return system_error("mprotect(window)");
+  const std::size_t more = new_size - size_bytes_;
+  if (::mprotect(place, more, PROT_READ | PROT_WRITE) != 0) return system_error("mprotect(window)");
   // Best effort: it is the program's own memory, so that its core dump shows it.
-  ::madvise(place, growth, MADV_DODUMP);
+  ::madvise(place, more, MADV_DODUMP);
   size_bytes_ = new_size;
   return {};
 }

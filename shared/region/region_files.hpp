@@ -55,6 +55,10 @@ class RegionMapping {
   }
   [[nodiscard]] RegionView view() const noexcept;
   [[nodiscard]] std::byte* data() const noexcept { return data_.base(); }
+  /// Less than all the granules' where address space is short: extend() goes no further.
+  [[nodiscard]] std::uint64_t reserved_data_bytes() const noexcept {
+    return data_.reserved_bytes();
+  }
 
  private:
   [[nodiscard]] Expected<void> open(platform::Window& window, const platform::Descriptor& file,

@@ -105,14 +105,17 @@ TEST(OperatorNew, AlignsInAllForms) {
 TEST(OperatorNew, FreesInAllForms) {
   LocalService& service = *local_service();
   const std::uint64_t live = service.audit().total.live_blocks;
-  for (int i = 0; i < 1000; ++i) {
-    ::operator delete(raw_new(48));
-    ::operator delete (raw_new(48), std::size_t{48});
-    ::operator delete(raw_new(48, std::nothrow), std::nothrow);
-    ::operator delete[](::operator new[](48));
-    ::operator delete[](::operator new[](48), std::size_t{48});
-    ::operator delete[](::operator new[](48, std::nothrow), std::nothrow);
-    ::operator delete (raw_new(48, std::align_val_t{64}), std::size_t{48}, std::align_val_t{64});
+  // Through the private stacks, and past them.
+  for (const std::size_t size : {std::size_t{48}, std::size_t{100'000}}) {
+    for (int i = 0; i < 200; ++i) {
+      ::operator delete(raw_new(size));
+      ::operator delete(raw_new(size), size);
+      ::operator delete(raw_new(size, std::nothrow), std::nothrow);
+      ::operator delete[](::operator new[](size));
+      ::operator delete[](::operator new[](size), size);
+      ::operator delete[](::operator new[](size, std::nothrow), std::nothrow);
+      ::operator delete (raw_new(size, std::align_val_t{64}), size, std::align_val_t{64});
+    }
   }
   ::operator delete(nullptr);
   EXPECT_LT(service.audit().total.live_blocks, live + 100);

@@ -121,6 +121,7 @@ class WaitingThread {
 };
 
 TEST(LocalFork, WhatLostThreadsHeldFreeServesTheChild) {
+  if (test::kThreadSanitizer) GTEST_SKIP() << "it does not let a child have threads";
   constexpr std::size_t kBlocks = 2000;  // so few that none of their spans go back
   const auto use = [] {
     std::vector<void*> blocks(kBlocks);
@@ -141,6 +142,7 @@ TEST(LocalFork, WhatLostThreadsHeldFreeServesTheChild) {
 }
 
 TEST(LocalFork, BlocksOfLostThreadsCanBeFreedAndUsedAgain) {
+  if (test::kThreadSanitizer) GTEST_SKIP() << "it does not let a child have threads";
   static std::vector<void*> blocks(10'000);
   const WaitingThread thread([] { (void)local().allocate_n(176, blocks); });
   EXPECT_EQ(run_in_child([&] {

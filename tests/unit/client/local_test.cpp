@@ -202,7 +202,7 @@ TEST(Local, TakesLessWhereAddressSpaceIsShort) {
   const test::Ending ending = run_in_child([] {
     return with_address_space(1024 * kMiB, [] {
       std::vector<void*> blocks;
-      for (int i = 0; i < 100; ++i) {
+      for (int i = 0; i < 200; ++i) {
         blocks.push_back(local().allocate(kMiB));
         if (blocks.back() == nullptr) return 1;
         std::memset(blocks.back(), 1, kMiB);
