@@ -68,7 +68,7 @@ std::uint64_t number(const json::object& object, const char* key) {
 }
 
 TEST_F(AllotctlBins, CountWhatASessionHasUsesAndKeeps) {
-  Session session = connect();
+  Session& session = this->session();
   std::vector<void*> blocks(3000);
   ASSERT_TRUE(session.allocate_n(64, blocks));
   EXPECT_TRUE(session.free_n(std::span(blocks).first(1000)));
@@ -90,7 +90,7 @@ TEST_F(AllotctlBins, CountWhatASessionHasUsesAndKeeps) {
 }
 
 TEST_F(AllotctlBins, LargeBlocksHaveABinOfTheirOwn) {
-  Session session = connect();
+  Session& session = this->session();
   void* const block = session.allocate(3'000'000);
   const json::object one = bin(session, 46 * region::kGranuleBytes);
   EXPECT_EQ(one.at("kind"), "large");
@@ -99,7 +99,7 @@ TEST_F(AllotctlBins, LargeBlocksHaveABinOfTheirOwn) {
 }
 
 TEST_F(AllotctlBins, PoolsAreListedByTheirNames) {
-  Session session = connect();
+  Session& session = this->session();
   BlockPool empty = BlockPool::open(session, {"empty", 100}).value();
   BlockPool jobs = BlockPool::open(session, {"jobs", 100, kCacheLineBytes}).value();
   void* const of_heap = session.allocate(128);

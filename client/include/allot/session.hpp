@@ -66,7 +66,7 @@ struct ConnectOptions {
   std::chrono::milliseconds deadline{5000};
   /// What it fills, checks and remembers to find mistakes; ALLOT_DEBUG adds to it. Of a session that
   /// this process has there already the options of its first connect hold.
-  DebugOptions debug;
+  DebugOptions debug = {};
 };
 
 /// A block that was found by name: readable for as long as `pin` lives.

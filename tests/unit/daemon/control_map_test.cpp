@@ -17,7 +17,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr std::uint32_t kMediumBytes = 2048;
+constexpr std::uint32_t kMediumBytes = 8192;
 
 std::uint64_t number(const json::object& object, const char* key) {
   return object.at(key).to_number<std::uint64_t>();

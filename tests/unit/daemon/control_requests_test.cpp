@@ -71,7 +71,7 @@ TEST_F(ControlRequests, RemembersHowLowItWas) {
   for (const std::uint64_t available : {3U, 2U, 5U}) {
     EXPECT_FALSE(core().plan_grant(session_, {1, 1, 1024, 1}, available << 20));
   }
-  ASSERT_TRUE(core().return_span(session_, grant(session_, 4), kControlNow));
+  ASSERT_TRUE(core().return_spans(session_, {grant(session_, 4)}, kControlNow));
   (void)grant(session_, 1);
   const json::object region = ask_region(R"({"request":"stats","region":"default"})");
   EXPECT_EQ(number(region, "granted_bytes"), 3 * region::kGranuleBytes);

@@ -95,7 +95,7 @@ TEST_F(Recovery, ReturnsSpansThatHoldNothingOfOthers) {
 }
 
 TEST_F(Recovery, MakesOrphansOfSpansThatOthersStillUse) {
-  const std::uint64_t first = carved_span(dead, 2048);
+  const std::uint64_t first = carved_span(dead, 8192);
   set_word(first, 9, owned_word(alive, 100, OwnWord::kExposed));
   set_word(first, 1, owned_word(dead, 100));
   region.recover(dead);
