@@ -62,7 +62,7 @@ std::optional<DebugState::Write> DebugState::allocated(const DebuggedBlock& bloc
   std::optional<Write> write;
   bool sampled = false;
   {
-    const std::lock_guard lock(mutex_);
+    const ScopedLock<std::mutex> lock(mutex_);
     if (options_.annotate) annotate_defined(block.base, block.bytes);
     const auto known = records_.find(block.base);
     if (known != records_.end() && known->second.is_free && known->second.is_filled &&
@@ -86,7 +86,7 @@ std::optional<DebugState::Write> DebugState::allocated(const DebuggedBlock& bloc
 void DebugState::adopted(const DebuggedBlock& block) {
   bool sampled = false;
   {
-    const std::lock_guard lock(mutex_);
+    const ScopedLock<std::mutex> lock(mutex_);
     forget_locked(block.base, block.bytes);
     sampled = wants_sample(block.bytes);
   }
@@ -112,7 +112,7 @@ void DebugState::remember(const DebuggedBlock& block, bool sampled) {
   if (!sampled && !options_.stacks) return;
   TakenStack here;
   here.take();
-  const std::lock_guard lock(mutex_);
+  const ScopedLock<std::mutex> lock(mutex_);
   Record record;
   record.bytes = block.bytes;
   record.generation = block.generation;
@@ -140,12 +140,12 @@ void DebugState::forget_locked(std::byte* base, std::size_t bytes) {
 }
 
 void DebugState::forget(std::byte* base, std::size_t bytes) {
-  const std::lock_guard lock(mutex_);
+  const ScopedLock<std::mutex> lock(mutex_);
   forget_locked(base, bytes);
 }
 
 void DebugState::forget_all() {
-  const std::lock_guard lock(mutex_);
+  const ScopedLock<std::mutex> lock(mutex_);
   forget_all_locked();
 }
 
@@ -160,7 +160,7 @@ void DebugState::forget_all_locked() {
 // --- what is known ---
 
 DebugState::Places DebugState::places_of(std::byte* base) {
-  const std::lock_guard lock(mutex_);
+  const ScopedLock<std::mutex> lock(mutex_);
   const auto known = records_.find(base);
   Places places;
   if (known == records_.end()) return places;
@@ -172,7 +172,7 @@ DebugState::Places DebugState::places_of(std::byte* base) {
 std::vector<DebugState::Sample> DebugState::samples(
     const std::function<bool(const DebuggedBlock&)>& is_ours) {
   std::vector<Sample> out;
-  const std::lock_guard lock(mutex_);
+  const ScopedLock<std::mutex> lock(mutex_);
   for (auto& [base, record] : records_) {
     if (!record.is_sampled || record.is_free) continue;
     record.is_sampled = is_ours({base, record.bytes, record.generation});
@@ -190,7 +190,7 @@ std::vector<DebugState::Sample> DebugState::samples(
 
 DebuggedFree::DebuggedFree(DebugState& state) : state_(state) {
   if (state_.options_.stacks) here_.take();
-  lock_ = std::unique_lock(state_.mutex_);
+  lock_ = ScopedLock<std::mutex>(state_.mutex_);
 }
 
 void DebuggedFree::begin(const DebuggedBlock& block, bool in_own_span) {

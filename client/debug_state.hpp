@@ -29,6 +29,7 @@
 #include <allot/debug.hpp>
 
 #include "client/call_stack.hpp"
+#include "client/library_scope.hpp"
 
 namespace allot::detail {
 
@@ -132,7 +133,7 @@ class DebuggedFree {
  private:
   DebugState& state_;
   TakenStack here_;
-  std::unique_lock<std::mutex> lock_;
+  ScopedLock<std::mutex> lock_;
   std::byte* begun_ = nullptr;
   DebugState::Record before_;
 };

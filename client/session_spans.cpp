@@ -19,6 +19,7 @@ namespace {
 
 // A request for spans grows with what the session has, so that messages stay rare and little is
 // granted in vain: up to a quarter until it is so much, then an eighth, and at most so much.
+constexpr std::uint64_t kLeastBatchGranules = 4;  // from the third request on
 constexpr std::uint64_t kUsualBatchGranules = 16;
 constexpr std::uint64_t kMaxBatchGranules = 1024;
 constexpr std::uint64_t kBatchDivisor = 8;
@@ -163,9 +164,10 @@ Expected<void> SessionState::obtain_spares_locked(const SpareKind& kind, CallDea
 
 // Of small sessions up to a quarter of what they have.
 std::uint32_t SessionState::next_batch(const SpareKind& kind) {
-  const std::uint64_t has = std::max<std::uint64_t>(obtained_[kind] * kind.granules, 1);
-  const std::uint64_t wanted =
-      std::clamp(has / kBatchDivisor, std::min(has / 4, kUsualBatchGranules), kMaxBatchGranules);
+  const std::uint64_t has = obtained_[kind] * kind.granules;
+  const std::uint64_t least =
+      std::clamp(has / 4, std::min(has + 1, kLeastBatchGranules), kUsualBatchGranules);
+  const std::uint64_t wanted = std::clamp(has / kBatchDivisor, least, kMaxBatchGranules);
   const std::uint64_t most_spans = kMaxWordsPerBatch / kind.words;
   return static_cast<std::uint32_t>(
       std::clamp<std::uint64_t>(wanted / kind.granules, 1, most_spans));

@@ -97,8 +97,8 @@ bool RegionView::find_neighbour(std::uint64_t offset_bytes, const BlockRef& late
       latest.carving.kind != Carving::Kind::kBlocks) {
     return false;
   }
-  // A1 and A2, as in find_span() and carving_of(): what was checked then holds while both are as
-  // they were.
+  // Acquired as in find_span() and carving_of(): what was checked there holds while both words are
+  // as they were.
   if (descriptor(first).load_acquire() != latest.span.head.encode() ||
       span_ledger(first).carve.load_acquire() != latest.carving.word) {
     return false;

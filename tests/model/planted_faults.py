@@ -239,8 +239,8 @@ FAULTS = [
     ("head_before_the_region", VIEW, "if (found.granules > granule) return std::nullopt;", ""),
     ("span_beyond_the_window", VIEW, "|| found.granules > limit - first", ""),
     ("too_short_a_span", VIEW, "|| granule - first >= found.granules", ""),
-    ("words_not_committed", VIEW, "|| size_class.block_count > span.word_count", ""),
-    ("bin_out_of_range", VIEW, "if (bin >= kClassCount) break;", ""),
+    ("words_not_committed", VIEW, "|| out.cut.block_count > span.word_count", ""),
+    ("bin_out_of_range", VIEW, "bin < kClassCount && block_bytes == 0", "block_bytes == 0"),
 ]
 
 # The same of FitHeap, for its own tests.
