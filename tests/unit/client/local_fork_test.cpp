@@ -194,6 +194,7 @@ void work_until(const std::atomic<bool>& is_over, std::uint64_t seed) {
 }
 
 TEST(LocalFork, ChildrenOfABusyProcessGoOn) {
+  if (test::kAddressSanitizer) GTEST_SKIP() << "its allocator does not survive a fork of threads";
   if (test::kThreadSanitizer) GTEST_SKIP() << "it does not let a child have threads";
   constexpr std::size_t kThreads = 4;
   constexpr int kForks = 60;

@@ -135,9 +135,9 @@ inline std::size_t pop_several(FastHeap& heap, std::size_t bin_index, void** blo
     bin.top = top;
     top->word->store_release(heap.me | generation);  // R5
     blocks[taken] = top->block;
+    // One by one: the audit allows a killed thread one block that it did not count.
+    bin.counters->allocations.add_single_writer(1);
   }
-  // The empty heap of a thread that has none as yet has no counters.
-  if (taken > 0) bin.counters->allocations.add_single_writer(taken);
   return taken;
 }
 
