@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -39,16 +40,21 @@ bool is_in_order(std::uint64_t lost_heaps = 0) {
   return local_service()->audit(lost_heaps).violation_count == 0;
 }
 
+void write_text(void* to, std::string_view text) {
+  std::memcpy(to, text.data(), text.size());
+  static_cast<char*>(to)[text.size()] = '\0';
+}
+
 std::uint64_t granted_bytes() { return local_service()->audit(100).total.granted_bytes; }
 
 TEST(LocalFork, BothGoOnWithCopies) {
   auto* const text = static_cast<char*>(local().allocate(100));
   auto* const large = static_cast<char*>(local().allocate(kMiB));
-  std::strcpy(text, "before");
+  write_text(text, "before");
   std::memset(large, 1, kMiB);
   EXPECT_EQ(run_in_child([&] {
               if (std::strcmp(text, "before") != 0 || large[kMiB - 1] != 1) return 1;
-              std::strcpy(text, "child");
+              write_text(text, "child");
               std::memset(large, 2, kMiB);
               if (local().free(text) != Errc::kOk || local().free(large) != Errc::kOk) return 2;
               (void)local().trim();
@@ -164,11 +170,11 @@ TEST(LocalFork, ArenasOnItGoOn) {
   Arena arena = Arena::reserve(64 * kMiB, options);
   ASSERT_TRUE(arena);
   auto* const text = static_cast<char*>(arena.push(100));
-  std::strcpy(text, "before");
+  write_text(text, "before");
   EXPECT_EQ(run_in_child([&] {
-              std::strcpy(static_cast<char*>(arena.push(kMiB)), "child");
+              write_text(arena.push(kMiB), "child");
               if (std::strcmp(text, "before") != 0) return 1;
-              std::strcpy(text, "child");
+              write_text(text, "child");
               return 0;
             }),
             exited(0));
