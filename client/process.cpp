@@ -87,18 +87,16 @@ void in_child() {
   LibraryScope::leave();
 }
 
-void install_fork_hooks() {
-  static const bool kInstalled = [] {
-    ::pthread_atfork(before_fork, in_parent, in_child);
-    return true;
-  }();
-  (void)kInstalled;
+// When the library is loaded, before the process has threads that use it: one that forked while
+// another was in here for the first time would have a child for which nobody ends this. Before all
+// other initialisers, which may allocate already.
+[[gnu::constructor(101)]] void install_fork_hooks() noexcept {
+  (void)::pthread_atfork(before_fork, in_parent, in_child);
 }
 
 }  // namespace
 
 Expected<std::size_t> add_session(detail::SessionState* state) {
-  install_fork_hooks();
   Registry& all = registry();
   const LibraryScope inside;
   const std::lock_guard lock(all.mutex);
@@ -130,7 +128,6 @@ Expected<std::shared_ptr<detail::SessionState>> find_or_make(
     const std::string& key, detail::CallDeadline& deadline,
     const std::function<Expected<std::shared_ptr<detail::SessionState>>()>& make) {
   Registry& all = registry();
-  install_fork_hooks();
   const LibraryScope inside;
   const auto lock = detail::lock_before(all.connect_mutex, deadline);
   if (!lock.owns_lock()) return Error(Errc::kDeadline, "another thread connects");
@@ -150,16 +147,12 @@ void add_local(detail::SessionState* state) {
 }
 
 void make_local(const std::function<void()>& make) {
-  install_fork_hooks();
   Registry& all = registry();
   const LibraryScope inside;
   const std::lock_guard lock(all.local_mutex);
   make();
 }
 
-std::uint32_t fork_count() noexcept {
-  install_fork_hooks();
-  return registry().fork_count;
-}
+std::uint32_t fork_count() noexcept { return registry().fork_count; }
 
 }  // namespace allot::process
