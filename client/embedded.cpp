@@ -119,8 +119,9 @@ struct detail::EmbeddedService {
       const auto ranges = core().next_punch(kGranulesPerPunch, now().monotonic_ns);
       if (ranges.empty()) return;
       for (const core::FileRange& range : ranges) {
-        // Best effort: what is not given back now is used again by the next grant.
-        (void)platform::punch_range(file(range.file), range.offset_bytes, range.length_bytes);
+        if (!platform::punch_range(file(range.file), range.offset_bytes, range.length_bytes)) {
+          core().punch_failed(range, now().monotonic_ns);
+        }
       }
     }
   }

@@ -14,6 +14,9 @@ namespace allot {
 
 namespace detail {
 
+constinit Atomic<std::uint32_t> no_word{};
+constinit FreeBlock no_block{nullptr, &no_word};
+
 namespace {
 
 // What a thread's table holds where it has no heap: every bin is empty, no address is inside.
@@ -100,6 +103,11 @@ void clear(std::size_t slot) noexcept {
 }
 
 }  // namespace
+
+std::ptrdiff_t entry_of(std::size_t slot) noexcept {
+  return reinterpret_cast<std::byte*>(&detail::tls_heaps.at(slot)) -
+         static_cast<std::byte*>(__builtin_thread_pointer());
+}
 
 void set(std::size_t slot, ThreadHeap* heap) noexcept {
   clear(slot);

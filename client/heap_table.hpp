@@ -11,6 +11,9 @@
 
 namespace allot::heap_table {
 
+/// Where a thread's entry of `slot` lies, for detail::this_threads_fast_heap().
+[[nodiscard]] std::ptrdiff_t entry_of(std::size_t slot) noexcept;
+
 /// Makes `heap` this thread's heap in `slot`; it is parked when the thread ends.
 void set(std::size_t slot, ThreadHeap* heap) noexcept;
 /// The same, but the fast paths find no heap and fall through to the session, which uses hidden().

@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 #include <utility>
 #include <vector>
 
 #include "client/channel.hpp"
 #include "client/library_scope.hpp"
 #include "daemon/core/audit_input.hpp"
+#include "shared/platform/page_size.hpp"
 #include "shared/platform/random.hpp"
 #include "shared/region/audit.hpp"
 
@@ -166,8 +168,16 @@ void LocalService::punch(const core::FileRange& range) const {
                                ? mapping_->data() + range.offset_bytes
                                : reinterpret_cast<std::byte*>(&view.word(0, 0)) +
                                      (range.offset_bytes - layout.words_offset());
-  // Best effort: what is not given back now is used again by the next grant.
-  ::madvise(start, range.length_bytes, MADV_DONTNEED);
+  // Whole pages only, of which those of the own words may be longer than what is free.
+  const auto page = std::uintptr_t{platform::page_size_bytes()};
+  const auto begin = (reinterpret_cast<std::uintptr_t>(start) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<std::uintptr_t>(start) + range.length_bytes) / page * page;
+  if (begin >= end) return;
+  auto* const pages = start + (begin - reinterpret_cast<std::uintptr_t>(start));
+  // Refused where the program locks its memory. Data that was given back is zero, all the same.
+  if (::madvise(pages, end - begin, MADV_DONTNEED) != 0 && range.file == core::RegionFile::kData) {
+    std::memset(start, 0, range.length_bytes);
+  }
 }
 
 region::AuditReport LocalService::audit(std::uint64_t lost_heaps) {

@@ -28,9 +28,7 @@ constexpr int kTries = 16;
 Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found,
                           CallDeadline& deadline) noexcept {
   ThreadHeap* const heap = this_threads_heap();
-  if (heap != nullptr && view_.find_neighbour(offset_bytes, heap->latest(), found)) {
-    return Errc::kOk;
-  }
+  if (heap != nullptr && heap->known().find(offset_bytes, found)) return Errc::kOk;
   const std::uint64_t granule = offset_bytes / kGranuleBytes;
   // A9 pairs with R9 in open_window_locked(): what is below the size is mapped.
   std::uint64_t window = window_granules_.load_acquire();
@@ -53,7 +51,7 @@ Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found,
     if (auto opened = open_window_locked(high_water); !opened) return Errc::kAddressSpace;
     errc = view_.find_block(offset_bytes, window_granules_.load_relaxed(), found);
   }
-  if (errc == Errc::kOk && heap != nullptr) heap->set_latest(found);
+  if (errc == Errc::kOk && heap != nullptr) heap->set_known(found);
   return errc;
 }
 
@@ -80,12 +78,65 @@ Errc SessionState::check_owner(std::uint32_t word) const noexcept {
   return owner < OwnWord::kFirstSession ? Errc::kCorruptWord : Errc::kNotOwner;
 }
 
+// Without a search, a lock or a debug mode: the own word of a block in a span of this thread's heap,
+// or in the one that it met last. nullptr if it is in neither.
+Atomic<std::uint32_t>* SessionState::known_word(std::uint64_t offset_bytes) noexcept {
+  if (debug_ != nullptr) return nullptr;
+  const ThreadHeap* const heap = this_threads_heap();
+  if (heap == nullptr) return nullptr;
+  if (offset_bytes < heap->window_bytes) {
+    const SpanCell& cell = cells_[offset_bytes / kGranuleBytes];
+    Atomic<std::uint32_t>* own = nullptr;
+    if (cell.heap == heap) {
+      return find_own_word(cell, mapping_.data() + offset_bytes, own) ? own : nullptr;
+    }
+  }
+  return heap->known().word_at(offset_bytes);
+}
+
+std::uint64_t SessionState::offset_of(const void* block) const noexcept {
+  return reinterpret_cast<std::uintptr_t>(block) -
+         reinterpret_cast<std::uintptr_t>(mapping_.data());
+}
+
 // --- free ---
 
-Errc SessionState::free(void* block) noexcept { return free_n({&block, 1}).errc; }
+Errc SessionState::free(void* block) noexcept {
+  return free_adopted(block) ? Errc::kOk : free_n({&block, 1}).errc;
+}
+
+// A block of another session's span that this thread has met last, as it does what it adopts.
+bool SessionState::free_adopted(const void* block) noexcept {
+  if (debug_ != nullptr) return false;
+  ThreadHeap* const heap = this_threads_heap();
+  if (heap == nullptr) return false;
+  const KnownSpan& known = heap->known();
+  Atomic<std::uint32_t>* const own = known.word_at(offset_of(block));
+  const BlockRef& met = known.met();
+  if (own == nullptr || is_of_session(met) || !is_granted(met)) return false;
+  std::uint32_t word = own->load_acquire();
+  // R8 pairs with A8 in collect_span(): our last writes happen before the block's reuse.
+  if (OwnWord::owner(word) != id_ ||
+      !own->compare_exchange_acq_rel(word, OwnWord::after_free(word, OwnWord::kFreed))) {
+    return false;
+  }
+  heap->count_free(counted_bin(met));
+  set_hint(known.ledger());
+  return true;
+}
+
+// Another session's pool is none of ours: its blocks count as those of a class.
+std::uint32_t SessionState::counted_bin(const BlockRef& found) const noexcept {
+  const bool foreign_pool = !is_of_session(found) && found.carving.bin >= region::kFirstPoolBin;
+  return foreign_pool ? region::bin_of(found.carving.block_bytes) : found.carving.bin;
+}
+
+bool SessionState::is_granted(const BlockRef& found) noexcept {
+  return found.span.head.state == region::SpanState::kGranted;
+}
 
 bool SessionState::is_of_session(const BlockRef& found) const noexcept {
-  return found.span.head.state == region::SpanState::kGranted && found.span.head.session == id_;
+  return is_granted(found) && found.span.head.session == id_;
 }
 
 Errc SessionState::free(const BlockRef& found, void* block, FreedRun& run,
@@ -113,13 +164,10 @@ Errc SessionState::free(const BlockRef& found, void* block, FreedRun& run,
     // R8 pairs with A8 in collect_span(): our last writes happen before the block's reuse.
     if (found.word->compare_exchange_acq_rel(word, OwnWord::after_free(word, next_owner))) {
       if (debugged) debugged->done();
-      // Another session's pool is none of ours: its blocks count as those of a class.
-      const bool foreign_pool = !of_session && found.carving.bin >= region::kFirstPoolBin;
-      count_free(foreign_pool ? region::bin_of(found.carving.block_bytes) : found.carving.bin,
-                 heap);
+      count_free(counted_bin(found), heap);
       if (to_stack) {
         if (heap->push(cells_[first], block, found.word)) {
-          give_back_surplus(*heap, found.carving.bin, deadline);
+          give_back_surplus(*heap, found.carving.bin);
         }
       } else if (own_span) {
         keep_freed_large(first, deadline);
@@ -147,14 +195,18 @@ void SessionState::end_run(FreedRun& run) noexcept {
   run.is_empty = true;
 }
 
+// True if it was not set. One that is set is left alone, so that those who free do not wait for each
+// other's stores; if it is about to be cleared, and its scan has passed the word, a later scan finds it.
+bool SessionState::set_hint(region::SpanLedger& ledger) noexcept {
+  if (ledger.hint.load_relaxed() != 0) return false;
+  // R7 pairs with A7 in ThreadHeap::collect(): the word is freed before the hint is seen.
+  ledger.hint.store_release(1);
+  return true;
+}
+
 // The span's owner, or the daemon, is told where to look; a lost hint costs a later scan.
 void SessionState::free_elsewhere(const BlockRef& found, bool of_session) noexcept {
-  auto& hint = view_.span_ledger(found.span.first).hint;
-  // Relaxed: only whether a message is worth while.
-  const bool is_news = hint.load_relaxed() == 0;
-  // R7 pairs with A7 in ThreadHeap::collect(): the word is freed before the hint is seen. Stored
-  // even if it seemed set: a collector may have cleared it meanwhile and read the word before.
-  hint.store_release(1);
+  const bool is_news = set_hint(view_.span_ledger(found.span.first));
   if (of_session) return;
   const bool large = found.carving.kind == region::Carving::Kind::kLarge;
   const bool orphan = found.span.head.state == region::SpanState::kOrphan;
@@ -196,6 +248,8 @@ std::size_t SessionState::usable_size(const void* block) noexcept {
 // --- handles ---
 
 Expected<Handle> SessionState::expose(const void* block, bool offer) noexcept {
+  const std::uint64_t offset = offset_of(block);
+  if (auto* const own = known_word(offset); own != nullptr) return expose(*own, offset, offer);
   CallDeadline deadline(parts_.deadline);
   auto handle = expose(block, offer, deadline);
   if (!handle && handle.error() == Errc::kCorruptWord) debug_refused(Errc::kCorruptWord, block);
@@ -206,15 +260,18 @@ Expected<Handle> SessionState::expose(const void* block, bool offer,
                                       CallDeadline& deadline) noexcept {
   BlockRef found;
   if (const Errc errc = locate(block, found, deadline); errc != Errc::kOk) return Error(errc);
-  const std::uint32_t bits = OwnWord::kExposed | (offer ? OwnWord::kOffered : 0);
-  const auto address = reinterpret_cast<std::uintptr_t>(block);
-  const auto offset = address - reinterpret_cast<std::uintptr_t>(mapping_.data());
   if (debug_ != nullptr) debug_exposed(found, block);
-  std::uint32_t word = found.word->load_acquire();
+  return expose(*found.word, offset_of(block), offer);
+}
+
+Expected<Handle> SessionState::expose(Atomic<std::uint32_t>& own, std::uint64_t offset,
+                                      bool offer) const noexcept {
+  const std::uint32_t bits = OwnWord::kExposed | (offer ? OwnWord::kOffered : 0);
+  std::uint32_t word = own.load_acquire();
   for (int tries = 0; tries < kTries; ++tries) {
     if (const Errc errc = check_owner(word); errc != Errc::kOk) return Error(errc);
     // R10 pairs with A10 in take_offered(): what we wrote into the block is seen by its receiver.
-    if ((word & bits) == bits || found.word->compare_exchange_acq_rel(word, word | bits)) {
+    if ((word & bits) == bits || own.compare_exchange_acq_rel(word, word | bits)) {
       return Handle::make(parts_.welcome.region_tag, offset, OwnWord::generation(word));
     }
   }
@@ -260,9 +317,19 @@ Expected<void*> SessionState::retract(Handle handle) noexcept {
 
 Expected<void*> SessionState::take_offered(Handle handle, bool only_own,
                                            CallDeadline& deadline) noexcept {
+  if (handle.region_tag() == parts_.welcome.region_tag) {
+    if (auto* const own = known_word(handle.offset_bytes()); own != nullptr) {
+      return take_offered(*own, handle, only_own, nullptr);
+    }
+  }
   auto found = locate_handle(handle, deadline);
   if (!found) return found.error();
-  std::uint32_t word = found->word->load_acquire();
+  return take_offered(*found->word, handle, only_own, &*found);
+}
+
+Expected<void*> SessionState::take_offered(Atomic<std::uint32_t>& own, Handle handle, bool only_own,
+                                           const BlockRef* debugged) noexcept {
+  std::uint32_t word = own.load_acquire();
   for (int tries = 0; tries < kTries; ++tries) {
     if (OwnWord::generation(word) != handle.generation() || !OwnWord::is_live(word)) {
       return Error(Errc::kStaleHandle);
@@ -272,9 +339,9 @@ Expected<void*> SessionState::take_offered(Handle handle, bool only_own,
     if (!OwnWord::is_offered(word)) return Error(Errc::kNotOffered);
     const std::uint32_t mine = OwnWord::make(id_, word) | OwnWord::kExposed;
     // A10 pairs with R10 in expose(): the giver's writes happen before our reads.
-    if (found->word->compare_exchange_acq_rel(word, mine)) {
+    if (own.compare_exchange_acq_rel(word, mine)) {
       void* const block = mapping_.data() + handle.offset_bytes();
-      if (debug_ != nullptr && OwnWord::owner(word) != id_) debug_adopted(*found, block);
+      if (debug_ != nullptr && OwnWord::owner(word) != id_) debug_adopted(*debugged, block);
       return block;
     }
   }

@@ -8,6 +8,7 @@
 #include <allot/detail/fast_heap.hpp>
 
 #include "client/debug_options.hpp"
+#include "client/heap_table.hpp"
 #include "client/process.hpp"
 #include "client/session_state.hpp"
 #include "client/socket_channel.hpp"
@@ -16,8 +17,7 @@ namespace allot {
 
 namespace detail {
 
-const std::array<std::uint8_t, 65> kBinBy16 = region::kBinTables.by_16;
-const std::array<std::uint8_t, 513> kBinBy128 = region::kBinTables.by_128;
+const std::array<std::uint8_t, kMaxFastBytes / 128> kMediumBins = region::kBinTables.by_128;
 
 namespace {
 
@@ -80,7 +80,7 @@ Expected<std::shared_ptr<detail::SessionState>> open_session(
 }  // namespace
 
 Session::Session(std::shared_ptr<detail::SessionState> state) noexcept
-    : state_(std::move(state)), slot_(state_->slot()) {}
+    : state_(std::move(state)), heap_entry_(heap_table::entry_of(state_->slot())) {}
 
 Expected<Session> Session::connect(const ConnectOptions& options) {
   if (!protocol::is_valid_name(options.region, region::kRegionNameBytes)) {
@@ -99,12 +99,10 @@ Expected<Session> Session::connect(const ConnectOptions& options) {
 }
 
 void* Session::allocate(std::size_t size_bytes) noexcept {
-  if (size_bytes - 1 < detail::kMaxFastBytes) [[likely]] {
-    detail::FastHeap& heap = detail::this_threads_fast_heap(slot_);
-    void* block = nullptr;
-    if (detail::try_pop(heap, detail::fast_bin(size_bytes), block)) [[likely]]
-      return block;
-  }
+  void* block = nullptr;
+  if (detail::try_pop_bytes(detail::this_threads_fast_heap(heap_entry_), size_bytes, block))
+      [[likely]]
+    return block;
   return state_->allocate(size_bytes, 1);
 }
 
@@ -116,7 +114,7 @@ void* Session::allocate_aligned(std::size_t size_bytes, std::size_t alignment) n
 }
 
 Errc Session::free(void* block) noexcept {
-  if (detail::try_push(detail::this_threads_fast_heap(slot_), block)) [[likely]]
+  if (detail::try_push(detail::this_threads_fast_heap(heap_entry_), block)) [[likely]]
     return Errc::kOk;
   return state_->free(block);
 }

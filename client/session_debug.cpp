@@ -126,7 +126,7 @@ Misuse SessionState::misuse_of(Misuse::Kind kind, const void* block) noexcept {
 
 bool SessionState::drop_damaged(ThreadHeap& heap, std::uint32_t bin) noexcept {
   if (debug_ == nullptr || !debug_->options().report) return heap.drop_damaged(bin) > 0;
-  const HeapBin& stack = heap.bins[bin];
+  const HeapBin& stack = heap.bins[bin];  // no spare: only fast paths keep one
   const std::vector<FreeBlock> before(stack.bottom, stack.top);
   const std::size_t dropped = heap.drop_damaged(bin);
   for (std::size_t i = 0; i < dropped; ++i) {

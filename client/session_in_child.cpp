@@ -16,14 +16,15 @@
 namespace allot {
 
 void ThreadHeap::begin_anew() noexcept {
+  empty_stacks();
   for (std::uint32_t bin = 0; bin < region::kBinsPerHeap; ++bin) {
-    bins[bin].top = bins[bin].bottom;
     counters_of(bin).granted.store_relaxed(0);
     // The vector may have been in the middle of growing: it is left as it is.
     new (&spans_[bin]) std::vector<std::uint32_t>();
   }
   cursors_.fill(0);
   forgotten_.fill(0);
+  known_ = KnownSpan{};
 }
 
 void ThreadHeap::adopt_span(std::uint32_t bin, std::uint32_t first, std::size_t new_window_bytes) {

@@ -97,8 +97,7 @@ Batch SessionState::allocate_n(std::uint32_t bin, std::span<void*> blocks) noexc
   Error error;
   while (count < blocks.size()) {
     const auto rest = blocks.subspan(count);
-    const std::size_t popped =
-        pop_several(this_threads_fast_heap(slot_), bin, rest.data(), rest.size());
+    const std::size_t popped = pop_several(*tls_heaps[slot_], bin, rest.data(), rest.size());
     count += popped;
     if (popped == rest.size()) break;
     const Errc life = life_error();
@@ -135,7 +134,7 @@ Batch SessionState::free_n(std::span<void* const> blocks, std::uint32_t bin,
   Batch batch;
   FreedRun run;
   for (void* const block : blocks) {
-    FastHeap& heap = this_threads_fast_heap(slot_);
+    FastHeap& heap = *tls_heaps[slot_];
     const bool pushed = bin == kAnyBin ? try_push(heap, block) : try_push_to(heap, bin, block);
     const Errc errc = pushed || block == nullptr
                           ? Errc::kOk

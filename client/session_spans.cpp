@@ -133,15 +133,17 @@ Expected<std::uint32_t> SessionState::take_span(std::uint32_t granules, std::uin
   if (!lock) return lock.error();
   const SpareKind kind{granules, words};
   book_late_answers_locked();
-  relieve_pressure_locked(deadline);
   if (spares_[kind].empty() && ahead_.request != 0 && ahead_.kind == kind) {
     book_late_answers_locked(deadline.at());
+    // Another request would be one more that is granted to nobody.
+    if (spares_[kind].empty() && ahead_.request != 0) return Error(Errc::kDeadline);
   }
   if (spares_[kind].empty()) {
     if (auto obtained = obtain_spares_locked(kind, deadline); !obtained) return obtained.error();
   }
   const std::uint32_t first = spares_[kind].back();
   spares_[kind].pop_back();
+  relieve_pressure_locked(deadline);
   ask_ahead_locked(kind);
   return first;
 }
@@ -297,6 +299,7 @@ std::size_t SessionState::return_spans_locked(std::vector<std::uint32_t>& spans,
   std::size_t given_back = 0;
   for (auto next = spans.begin(); next != spans.end();) {
     const SpanRun run = run_of(next, spans.end());
+    for (auto span = next; span != run.end; ++span) forget_obtained_locked(*span);
     const Return returned =
         is_answered ? return_span_locked(*next, deadline, run.granules) : Return::kNotSent;
     is_answered = is_answered && answered(returned);
@@ -330,19 +333,35 @@ void SessionState::relieve_pressure_locked(CallDeadline& deadline) {
   const std::uint64_t pressure = view_.header().pressure.load_relaxed();
   if (pressure == 0 || pressure == seen_pressure_) return;
   seen_pressure_ = pressure;
+  obtained_.clear();
   (void)trim_locked(deadline);
 }
 
-// What a heap has too much of in one bin, after many frees.
-void SessionState::give_back_surplus(ThreadHeap& heap, std::uint32_t bin,
-                                     CallDeadline& deadline) noexcept {
+// It counts no longer for how much is asked for at once.
+void SessionState::forget_obtained_locked(std::uint32_t first) {
+  const auto span = view_.find_span(first, window_granules_.load_relaxed());
+  if (!span || span->first != first) return;
+  std::uint64_t& obtained = obtained_[{span->head.granules, span->word_count}];
+  if (obtained > 0) --obtained;
+}
+
+// What a heap has too much of in one bin, after many frees; not where somebody waits for the daemon,
+// nor waiting for it: a free is no reason to. A later one tries again.
+void SessionState::give_back_surplus(ThreadHeap& heap, std::uint32_t bin) noexcept {
+  const Lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || life_error() != Errc::kOk) return;
   std::vector<std::uint32_t> surplus;
   heap.release_surplus(bin, surplus);
-  if (surplus.empty()) return;
-  auto lock = lock_open(deadline);
-  if (!lock) return;
-  bool is_answered = true;
-  (void)return_spans_locked(surplus, is_answered, deadline);
+  std::sort(surplus.begin(), surplus.end());
+  for (auto next = surplus.begin(); next != surplus.end();) {
+    const SpanRun run = run_of(next, surplus.end());
+    debug_forget_returned(*next, run.granules);
+    for (auto span = next; span != run.end; ++span) forget_obtained_locked(*span);
+    const bool is_sent = parts_.channel->post(p::ReturnSpan{*next, run.granules});
+    for (; next != run.end; ++next) {
+      if (!is_sent) keep_span_locked(*next);
+    }
+  }
 }
 
 }  // namespace allot::detail

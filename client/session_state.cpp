@@ -175,7 +175,13 @@ void SessionState::book_late_answers_locked(platform::Deadline until) {
       ahead_.is_refused = std::holds_alternative<p::Failure>(late);
     }
     if (const auto* granted = std::get_if<p::Granted>(&late); granted != nullptr) {
-      if (!open_window_locked(granted->high_water_granules)) continue;
+      if (!open_window_locked(granted->high_water_granules)) {
+        // Of no use here, nor would the next be.
+        (void)parts_.channel->post(
+            p::ReturnSpan{granted->first, granted->granules * granted->count});
+        ahead_.is_refused = true;
+        continue;
+      }
       if (!book_growth_locked(*granted)) store_spares_locked(*granted);
     } else if (const auto* reserved = std::get_if<p::Reserved>(&late); reserved != nullptr) {
       late_reservations_.push_back(static_cast<std::uint32_t>(reserved->first));

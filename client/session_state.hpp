@@ -240,7 +240,8 @@ class SessionState {
   /// The spans side by side, as many as a message may have, from `begin` on.
   [[nodiscard]] SpanRun run_of(SpanIterator begin, SpanIterator end) const;
   void relieve_pressure_locked(CallDeadline& deadline);
-  void give_back_surplus(ThreadHeap& heap, std::uint32_t bin, CallDeadline& deadline) noexcept;
+  void forget_obtained_locked(std::uint32_t first);
+  void give_back_surplus(ThreadHeap& heap, std::uint32_t bin) noexcept;
   void keep_span_locked(std::uint32_t first);
 
   // Large blocks.
@@ -296,7 +297,13 @@ class SessionState {
     bool is_empty = true;
     bool of_session = false;
   };
+  [[nodiscard]] Atomic<std::uint32_t>* known_word(std::uint64_t offset_bytes) noexcept;
+  [[nodiscard]] std::uint64_t offset_of(const void* block) const noexcept;
+  [[nodiscard]] static bool is_granted(const region::BlockRef& found) noexcept;
   [[nodiscard]] bool is_of_session(const region::BlockRef& found) const noexcept;
+  [[nodiscard]] std::uint32_t counted_bin(const region::BlockRef& found) const noexcept;
+  [[nodiscard]] bool free_adopted(const void* block) noexcept;
+  static bool set_hint(region::SpanLedger& ledger) noexcept;
   [[nodiscard]] Errc free(const region::BlockRef& found, void* block, FreedRun& run,
                           CallDeadline& deadline) noexcept;
   [[nodiscard]] Errc free_in_pool(std::uint32_t bin, std::size_t block_bytes, void* block,
@@ -308,10 +315,16 @@ class SessionState {
   void count_free(std::uint32_t bin, ThreadHeap* heap) noexcept;
   [[nodiscard]] Expected<void*> take_offered(Handle handle, bool only_own,
                                              CallDeadline& deadline) noexcept;
+  /// `debugged`: the block, where a debug mode is on.
+  [[nodiscard]] Expected<void*> take_offered(Atomic<std::uint32_t>& own, Handle handle,
+                                             bool only_own,
+                                             const region::BlockRef* debugged) noexcept;
   [[nodiscard]] Expected<region::BlockRef> locate_handle(Handle handle,
                                                          CallDeadline& deadline) noexcept;
   [[nodiscard]] Expected<Handle> expose(const void* block, bool offer,
                                         CallDeadline& deadline) noexcept;
+  [[nodiscard]] Expected<Handle> expose(Atomic<std::uint32_t>& own, std::uint64_t offset_bytes,
+                                        bool offer) const noexcept;
   [[nodiscard]] Expected<void*> resolve(Handle handle, CallDeadline& deadline) noexcept;
   [[nodiscard]] Expected<void> unpin_locked(Handle handle, CallDeadline& deadline);
   void end_pin(Handle handle, CallDeadline& deadline) noexcept;

@@ -35,37 +35,56 @@ constexpr std::ptrdiff_t kEnoughBlocks = 64;
 // as many: who frees so much may soon want it again.
 constexpr std::size_t kSurplusSpans = 16;
 
-constexpr std::size_t total_stack_blocks() {
-  std::size_t total = 0;
-  for (const region::SizeClass& cut : kSizeClasses) total += stack_capacity(cut);
-  return total;
+// The entry below the first one, as F4 asks for, and the blocks.
+constexpr std::size_t stack_entries(const region::SizeClass& cut) {
+  return 1 + stack_capacity(cut);
 }
 
-FreeBlock* map_stacks(std::size_t blocks) noexcept {
-  void* const stacks = ::mmap(nullptr, blocks * sizeof(FreeBlock), PROT_READ | PROT_WRITE,
+constexpr auto kStackOffsets = [] {
+  std::array<std::size_t, kClassCount + 1> offsets{};
+  for (std::size_t bin = 0; bin < kClassCount; ++bin) {
+    offsets.at(bin + 1) = offsets.at(bin) + stack_entries(kSizeClasses.at(bin));
+  }
+  return offsets;
+}();
+
+FreeBlock* map_stacks(std::size_t entries) noexcept {
+  void* const stacks = ::mmap(nullptr, entries * sizeof(FreeBlock), PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return stacks == MAP_FAILED ? nullptr : static_cast<FreeBlock*>(stacks);
+}
+
+void make_stack(HeapBin& bin, FreeBlock* memory, const region::SizeClass& cut) noexcept {
+  *memory = detail::no_block;
+  bin.top = bin.bottom = memory + 1;
+  bin.limit = memory + stack_entries(cut);
 }
 
 }  // namespace
 
 ThreadHeap* ThreadHeap::create() noexcept {
   // Never unmapped: the heap is used again by later threads of the process.
-  FreeBlock* next = map_stacks(total_stack_blocks());
-  if (next == nullptr) return nullptr;
+  FreeBlock* const stacks = map_stacks(kStackOffsets.back());
+  if (stacks == nullptr) return nullptr;
   auto* const heap = new (std::nothrow) ThreadHeap();
   if (heap == nullptr) return nullptr;
-  for (std::uint32_t bin = 0; bin < kClassCount; ++bin) {
-    const std::size_t capacity = stack_capacity(kSizeClasses[bin]);
-    heap->bins[bin] = HeapBin{next, next, next + capacity, nullptr};
-    next += capacity;
-  }
+  heap->small_bins = region::kBinTables.by_16;
+  heap->stacks_ = stacks;
   heap->detach();
   return heap;
 }
 
+void ThreadHeap::empty_stacks() noexcept {
+  for (HeapBin& bin : bins) {
+    bin.top = bin.bottom;
+    bin.spare = nullptr;
+    bin.recent = FreeBlock{};
+  }
+}
+
 void ThreadHeap::attach(const Place& place) noexcept {
   me = OwnWord::make(place.session_id, 0);
+  turn = me ^ OwnWord::make(OwnWord::kFree, 0);
   id = place.heap_id;
   data = place.data;
   window_bytes = 0;
@@ -79,17 +98,17 @@ void ThreadHeap::attach(const Place& place) noexcept {
 
 void ThreadHeap::detach() noexcept {
   session = nullptr;
-  me = 0;
+  me = turn = 0;
   data = nullptr;
   window_bytes = 0;
   cells = nullptr;
   view_ = nullptr;
-  latest_ = region::BlockRef{};
-  for (HeapBin& bin : bins) bin.top = bin.bottom;
+  known_ = KnownSpan{};
+  empty_stacks();
   for (std::size_t i = 0; i < pool_cuts_.size(); ++i) {
     if (pool_cuts_[i].block_bytes == 0) continue;
     HeapBin& bin = bins[kFirstPoolBin + i];
-    ::munmap(bin.bottom, stack_capacity(pool_cuts_[i]) * sizeof(FreeBlock));
+    ::munmap(bin.bottom - 1, stack_entries(pool_cuts_[i]) * sizeof(FreeBlock));
     bin = HeapBin{};
     pool_cuts_[i] = region::SizeClass{};
   }
@@ -100,11 +119,9 @@ void ThreadHeap::detach() noexcept {
 
 bool ThreadHeap::open_pool(std::uint32_t bin, const PoolShape& pool) noexcept {
   const region::SizeClass cut = region::size_class_for(pool.block_bytes);
-  const std::size_t capacity = stack_capacity(cut);
-  FreeBlock* const stack = map_stacks(capacity);
+  FreeBlock* const stack = map_stacks(stack_entries(cut));
   if (stack == nullptr) return false;
-  bins[bin].bottom = bins[bin].top = stack;
-  bins[bin].limit = stack + capacity;
+  make_stack(bins[bin], stack, cut);
   pool_cuts_[bin - kFirstPoolBin] = cut;
   publish_pool(bin, pool);
   return true;
@@ -122,6 +139,10 @@ void ThreadHeap::publish_pool(std::uint32_t bin, const PoolShape& pool) noexcept
 
 SpanCell ThreadHeap::cell_of(std::uint32_t bin, std::uint32_t first) noexcept {
   const region::SizeClass& size_class = cut_of(bin);
+  // A class that a heap never has a span of costs it no page for a stack.
+  if (bins[bin].limit == HeapBin{}.limit) {
+    make_stack(bins[bin], stacks_ + kStackOffsets[bin], size_class);
+  }
   SpanCell cell{};
   cell.heap = this;
   cell.words = &view_->word(first, 0);
@@ -188,7 +209,7 @@ bool ThreadHeap::collect(std::uint32_t bin) {
     auto& hint = view_->span_ledger(first).hint;
     // Relaxed look: a hint that is missed now is found at a later refill.
     if (cells[first].unlisted == 0 && hint.load_relaxed() == 0) continue;
-    // A7 pairs with R7 in SessionState::free_elsewhere(): the hint is cleared before the scan, so
+    // A7 pairs with R7 in SessionState::set_hint(): the hint is cleared before the scan, so
     // a block freed during it sets the hint again.
     (void)hint.exchange_acquire(0);
     if (!collect_span(bin, first)) break;
@@ -217,7 +238,7 @@ bool ThreadHeap::collect_span(std::uint32_t bin, std::uint32_t first) {
       cell.unlisted = 1;
       return true;
     }
-    // A8 pairs with R8 in free_elsewhere(): the freeing process's last writes happen before reuse.
+    // A8 pairs with R8 in SessionState::free(): the freeing process's last writes happen before reuse.
     std::uint32_t word = cell.words[i].load_acquire();
     const std::uint32_t owner = OwnWord::owner(word);
     if (owner != OwnWord::kFree && owner != OwnWord::kFreed) continue;
@@ -237,14 +258,17 @@ bool ThreadHeap::collect_span(std::uint32_t bin, std::uint32_t first) {
 }
 
 std::size_t ThreadHeap::drop_damaged(std::uint32_t bin) noexcept {
+  const auto is_damaged = [](const FreeBlock& entry) {
+    const std::uint32_t word = entry.word->load_relaxed();
+    return (word & ~OwnWord::kGenerationMask) != OwnWord::make(OwnWord::kFree, 0);
+  };
   HeapBin& stack = bins[bin];
   std::size_t dropped = 0;
-  while (stack.top != stack.bottom) {
-    const std::uint32_t word = (stack.top - 1)->word->load_relaxed();
-    if ((word & ~OwnWord::kGenerationMask) == OwnWord::make(OwnWord::kFree, 0)) break;
-    --stack.top;
+  if (stack.spare != nullptr && is_damaged(stack.recent)) {
+    stack.spare = nullptr;
     ++dropped;
   }
+  for (; stack.top != stack.bottom && is_damaged(stack.top[-1]); ++dropped) --stack.top;
   return dropped;
 }
 
@@ -309,11 +333,16 @@ void ThreadHeap::release_free_spans(std::uint32_t bin, std::size_t spans_to_keep
   forgotten_[bin] = 0;
   const std::size_t released = before - spans.size();
   if (released == 0) return;
-  HeapBin& stack = bins[bin];
-  stack.top = std::remove_if(stack.bottom, stack.top, [&](const FreeBlock& entry) {
+  const auto is_gone = [&](const FreeBlock& entry) {
     const auto offset = static_cast<std::size_t>(static_cast<std::byte*>(entry.block) - data);
     return cells[offset >> detail::kGranuleShift].granules == 0;
-  });
+  };
+  HeapBin& stack = bins[bin];
+  stack.top = std::remove_if(stack.bottom, stack.top, is_gone);
+  if (stack.recent.block != nullptr && is_gone(stack.recent)) {
+    stack.recent = FreeBlock{};
+    stack.spare = nullptr;
+  }
   auto& granted = counters_of(bin).granted;
   granted.store_relaxed(granted.load_relaxed() - released * cut_of(bin).block_count);
 }

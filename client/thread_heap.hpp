@@ -13,6 +13,7 @@
 
 #include <allot/detail/fast_heap.hpp>
 
+#include "client/known_span.hpp"
 #include "shared/region/region_view.hpp"
 
 namespace allot {
@@ -72,11 +73,11 @@ class ThreadHeap : public detail::FastHeap {
   /// found by collect().
   void adopt_span(std::uint32_t bin, std::uint32_t first, std::size_t window_bytes);
 
-  /// Fills the empty stack of `bin` from free and freed own words of this heap's spans; looks at a
+  /// Fills the stack of `bin`, which has no free block at hand, from free and freed own words of this heap's spans; looks at a
   /// bounded number of spans. False if it found none.
   bool collect(std::uint32_t bin);
 
-  /// Drops damaged entries from the top of the stack of `bin`; returns how many.
+  /// Drops what is damaged of the blocks of `bin` that would go out next; returns how many.
   std::size_t drop_damaged(std::uint32_t bin) noexcept;
 
   /// Puts a block whose word was just moved to free on its stack. True if so much has been freed
@@ -89,14 +90,15 @@ class ThreadHeap : public detail::FastHeap {
   /// Of `bin`, and all but some that it may need again soon.
   void release_surplus(std::uint32_t bin, std::vector<std::uint32_t>& out);
 
-  /// The block that this heap's thread found last, to find its neighbours by.
-  [[nodiscard]] const region::BlockRef& latest() const noexcept { return latest_; }
-  void set_latest(const region::BlockRef& found) noexcept { latest_ = found; }
+  /// Where this heap's thread found its latest block.
+  [[nodiscard]] const KnownSpan& known() const noexcept { return known_; }
+  void set_known(const region::BlockRef& found) noexcept { known_ = KnownSpan(*view_, found); }
 
   void count_free(std::uint32_t bin) noexcept { bins[bin].counters->frees.add_single_writer(1); }
 
  private:
-  ThreadHeap() noexcept : FastHeap{} {}
+  ThreadHeap() noexcept = default;
+  void empty_stacks() noexcept;
   [[nodiscard]] region::BinCounters& counters_of(std::uint32_t bin) const noexcept {
     return view_->heap_ledger(id).bins[bin];
   }
@@ -107,8 +109,9 @@ class ThreadHeap : public detail::FastHeap {
   void release_free_spans(std::uint32_t bin, std::size_t spans_to_keep,
                           std::vector<std::uint32_t>& out);
 
+  detail::FreeBlock* stacks_ = nullptr;  // of the classes, one behind the other
   const region::RegionView* view_ = nullptr;
-  region::BlockRef latest_;
+  KnownSpan known_;
   std::array<std::vector<std::uint32_t>, region::kBinsPerHeap> spans_;  // first granules
   std::array<std::size_t, region::kBinsPerHeap> cursors_{};
   std::array<std::uint64_t, region::kBinsPerHeap> forgotten_{};  // blocks, since the latest release

@@ -66,9 +66,10 @@ Upkeep::Actions Server::upkeep_actions() {
             for (const core::Send& send : sends) deliver(send);
           },
       .punch =
-          [this](const core::RegionCore& region, const core::FileRange& range) {
+          [this](core::RegionCore& region, const core::FileRange& range) {
             if (auto punched = host(region).punch(range); !punched) {
               log_error("region " + region.name() + ": " + punched.error().message());
+              region.punch_failed(range, now().monotonic_ns);
             }
           },
   };

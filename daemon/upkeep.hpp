@@ -30,7 +30,7 @@ class Upkeep {
   struct Actions {
     std::function<core::Instant()> now;
     std::function<void(const std::vector<core::Send>&)> deliver;
-    std::function<void(const core::RegionCore&, const core::FileRange&)> punch;
+    std::function<void(core::RegionCore&, const core::FileRange&)> punch;
   };
 
   Upkeep(boost::asio::io_context& context, Timers& timers, core::Service& service, Actions actions);

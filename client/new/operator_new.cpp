@@ -13,8 +13,6 @@
 
 namespace {
 
-using allot::detail::FastHeap;
-
 constexpr std::size_t kDefaultAlignment = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 static_assert(kDefaultAlignment == 16);
 
@@ -39,11 +37,8 @@ static_assert(kDefaultAlignment == 16);
 // nullptr if this thread's private stacks have no block of that size. 0 bytes are for the slow path.
 [[gnu::always_inline]] inline void* pop(std::size_t size_bytes) noexcept {
   void* block = nullptr;
-  if (size_bytes - 1 < allot::detail::kMaxFastBytes) [[likely]] {
-    FastHeap& heap = *allot::detail::tls_new_heap;
-    if (!allot::detail::try_pop(heap, allot::detail::fast_bin(size_bytes), block)) [[unlikely]] {
-      return nullptr;
-    }
+  if (!allot::detail::try_pop_bytes(*allot::detail::tls_new_heap, size_bytes, block)) [[unlikely]] {
+    return nullptr;
   }
   return block;
 }

@@ -7,10 +7,17 @@
 namespace allot::core {
 
 void DirtyRanges::add(std::uint32_t first, std::uint32_t granules, std::uint64_t since_ns) {
-  const bool is_new = ranges_.emplace(first, Dirty{granules, since_ns}).second;
-  assert(is_new);
   granules_ += granules;
-  (void)is_new;
+  const auto next = ranges_.lower_bound(first);
+  assert(next == ranges_.end() || next->first >= first + granules);
+  if (next != ranges_.begin()) {
+    auto& [before, dirty] = *std::prev(next);
+    if (dirty.since_ns == since_ns && before + dirty.granules == first) {
+      dirty.granules += granules;
+      return;
+    }
+  }
+  ranges_.emplace_hint(next, first, Dirty{granules, since_ns});
 }
 
 void DirtyRanges::remove(std::uint32_t first, std::uint32_t granules) {

@@ -2,7 +2,7 @@
 //
 // Used by RegionCore: what is freed is added, what is granted again is removed, what has waited
 // long enough is taken, to be given back to the machine. Ranges are kept in order and never
-// overlap; two that touch stay two, since they wait from different times. Times are of one clock
+// overlap; of two that touch each waits from a time of its own. Times are of one clock
 // that the caller chooses, and which never goes back.
 //
 // Not thread-safe.

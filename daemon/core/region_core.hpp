@@ -51,6 +51,7 @@ struct FileRange {
   RegionFile file = RegionFile::kData;
   std::uint64_t offset_bytes = 0;
   std::uint64_t length_bytes = 0;
+  friend bool operator==(const FileRange&, const FileRange&) = default;
 };
 
 /// A grant that is decided but not yet visible: commit `ranges`, open the mapping to
@@ -159,6 +160,8 @@ class RegionCore {
   [[nodiscard]] bool sweep_wanted() const noexcept;
   /// Ranges to punch now (one free extent's part of at most `max_granules`), or nothing.
   [[nodiscard]] std::vector<FileRange> next_punch(std::uint32_t max_granules, std::uint64_t now_ns);
+  /// What next_punch() gave last could not be punched: it is not zero, and is tried again later.
+  void punch_failed(const FileRange& range, std::uint64_t now_ns);
   [[nodiscard]] bool punch_wanted() const noexcept { return !dirty_.is_empty() || !taken_.empty(); }
 
   // For reports and the audit.

@@ -14,6 +14,12 @@ using region::kGranuleBytes;
 using region::SpanDescriptor;
 using region::SpanState;
 
+namespace {
+
+constexpr std::uint64_t kPunchRetryNs = 1'000'000'000;
+
+}  // namespace
+
 Expected<void> RegionCore::check_grant(std::uint32_t session, const SessionRecord& record,
                                        const protocol::GrantRequest& request,
                                        std::uint64_t available_bytes) {
@@ -124,6 +130,7 @@ Expected<GrantPlan> RegionCore::plan_grant(std::uint32_t session,
 
 void RegionCore::note_refusal(Errc errc) {
   ++totals_.refusals;
+  // A user's quota, too: his other sessions may have what this one misses.
   if (errc == Errc::kUidQuota || errc == Errc::kCommitLimit || errc == Errc::kMachineFull ||
       errc == Errc::kRegionFull) {
     // Relaxed: it publishes nothing.
@@ -304,6 +311,16 @@ std::vector<FileRange> RegionCore::next_punch(std::uint32_t max_granules, std::u
   return {{RegionFile::kData, dirty->first * kGranuleBytes, dirty->granules * kGranuleBytes},
           {RegionFile::kLedger, layout.words_offset() + dirty->first * kWordBytes,
            dirty->granules * kWordBytes}};
+}
+
+void RegionCore::punch_failed(const FileRange& range, std::uint64_t now_ns) {
+  if (range.file != RegionFile::kData) return;
+  const auto first = static_cast<std::uint32_t>(range.offset_bytes / kGranuleBytes);
+  const Extent* const extent = extents_.at_or_after(first);
+  // A taken block's span is still granted; nobody is told that it is zero.
+  if (extent == nullptr || extent->is_span()) return;
+  dirty_.add(first, static_cast<std::uint32_t>(range.length_bytes / kGranuleBytes),
+             now_ns + kPunchRetryNs);
 }
 
 }  // namespace allot::core

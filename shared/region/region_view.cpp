@@ -89,26 +89,4 @@ Errc RegionView::find_block(std::uint64_t offset_bytes, std::uint64_t limit_gran
   return Errc::kOk;
 }
 
-bool RegionView::find_neighbour(std::uint64_t offset_bytes, const BlockRef& latest,
-                                BlockRef& found) const noexcept {
-  const std::uint32_t first = latest.span.first;
-  const std::uint64_t in_span = offset_bytes - first * kGranuleBytes;
-  if (in_span >= latest.span.head.granules * kGranuleBytes ||
-      latest.carving.kind != Carving::Kind::kBlocks) {
-    return false;
-  }
-  // Acquired as in find_span() and carving_of(): what was checked there holds while both words are
-  // as they were.
-  if (descriptor(first).load_acquire() != latest.span.head.encode() ||
-      span_ledger(first).carve.load_acquire() != latest.carving.word) {
-    return false;
-  }
-  const std::uint32_t index = block_index(latest.carving.cut, static_cast<std::uint32_t>(in_span));
-  if (index == kNotABlockStart) return false;
-  found = latest;
-  found.index = index;
-  found.word = &word(first, index);
-  return true;
-}
-
 }  // namespace allot::region

@@ -104,12 +104,6 @@ class RegionView {
   [[nodiscard]] Errc find_block(std::uint64_t offset_bytes, std::uint64_t limit_granules,
                                 BlockRef& found) const noexcept;
 
-  /// The same for a block in the span of `latest`, one that find_block() found; false if that span
-  /// has changed, has one block only, or no block starts there. Cheaper: neighbours are often
-  /// looked for one after the other.
-  [[nodiscard]] bool find_neighbour(std::uint64_t offset_bytes, const BlockRef& latest,
-                                    BlockRef& found) const noexcept;
-
  private:
   Bases bases_;
   std::uint64_t granules_ = 0;

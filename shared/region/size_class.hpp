@@ -92,24 +92,26 @@ constexpr std::array<SizeClass, kClassCount> make_table() {
 
 inline constexpr std::array<SizeClass, kClassCount> kSizeClasses = size_class_detail::make_table();
 
-// Two tables answer "which bin" by one load: sizes to 1 KiB by 16 bytes, to 64 KiB by 128.
+// Two tables answer "which bin" by one load: for 1 .. 16 bytes, 17 .. 32 and so on to 1 KiB, and for
+// 1 .. 128 bytes, 129 .. 256 and so on to 64 KiB.
 struct BinTables {
-  std::array<std::uint8_t, kMaxSmallBytes / 16 + 1> by_16;
-  std::array<std::uint8_t, kMaxMediumBytes / 128 + 1> by_128;
+  std::array<std::uint8_t, kMaxSmallBytes / 16> by_16;
+  std::array<std::uint8_t, kMaxMediumBytes / 128> by_128;
 };
+
+template <std::size_t kCount>
+constexpr void fill_bins(std::array<std::uint8_t, kCount>& table, std::size_t step_bytes) {
+  std::uint8_t bin = 0;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    while (kSizeClasses.at(bin).block_bytes < (i + 1) * step_bytes) ++bin;
+    table.at(i) = bin;
+  }
+}
 
 constexpr BinTables make_bin_tables() {
   BinTables tables{};
-  std::uint8_t bin = 0;
-  for (std::size_t unit = 0; unit < tables.by_16.size(); ++unit) {
-    while (kSizeClasses.at(bin).block_bytes < unit * 16) ++bin;
-    tables.by_16.at(unit) = bin;
-  }
-  bin = 0;
-  for (std::size_t unit = 0; unit < tables.by_128.size(); ++unit) {
-    while (kSizeClasses.at(bin).block_bytes < unit * 128) ++bin;
-    tables.by_128.at(unit) = bin;
-  }
+  fill_bins(tables.by_16, 16);
+  fill_bins(tables.by_128, 128);
   return tables;
 }
 
@@ -118,8 +120,8 @@ inline constexpr BinTables kBinTables = make_bin_tables();
 /// The bin whose blocks are the smallest that hold `size_bytes` (1 .. 2^63); kLargeBin above
 /// 64 KiB. Constant time.
 constexpr std::uint32_t bin_of(std::uint64_t size_bytes) noexcept {
-  if (size_bytes <= kMaxSmallBytes) return kBinTables.by_16[(size_bytes + 15) / 16];
-  if (size_bytes <= kMaxMediumBytes) return kBinTables.by_128[(size_bytes + 127) / 128];
+  if (size_bytes <= kMaxSmallBytes) return kBinTables.by_16[(size_bytes - 1) / 16];
+  if (size_bytes <= kMaxMediumBytes) return kBinTables.by_128[(size_bytes - 1) / 128];
   return kLargeBin;
 }
 

@@ -26,7 +26,7 @@ using detail::OwnWord;
 
 class Damage : public test::Conformance {
  protected:
-  detail::FastHeap& heap() { return *detail::tls_heaps.at(FastAccess::slot(session())); }
+  detail::FastHeap& heap() { return FastAccess::heap(session()); }
 
   /// The own word of a block of a class, which lies in a span of this thread's heap.
   detail::Atomic<std::uint32_t>& word_of(const void* block) {

@@ -19,6 +19,7 @@
 #include <allot/pool.hpp>
 
 #include "client/heap_table.hpp"
+#include "client/session_state.hpp"
 #include "tests/support/debugged.hpp"
 #include "tests/support/forked_child.hpp"
 
@@ -32,7 +33,7 @@ class DebugReports : public test::Debugged {
  protected:
   /// The own word of a block of a class, of a debugged session's heap of this thread.
   static detail::Atomic<std::uint32_t>& word_of(const Session& session, const void* block) {
-    const ThreadHeap& heap = *heap_table::hidden(FastAccess::slot(session));
+    const ThreadHeap& heap = *heap_table::hidden(detail::SessionAccess::state(session).slot());
     const auto offset = static_cast<std::size_t>(static_cast<const std::byte*>(block) - heap.data);
     const detail::SpanCell& cell = heap.cells[offset >> detail::kGranuleShift];
     const auto in_span =
@@ -205,7 +206,7 @@ TEST_P(DebugReports, OneLineOnStandardErrorByDefault) {
 TEST_P(DebugReports, NothingIsSaidWhereNothingIsOn) {
   Session& plain = add_session();
   void* const block = plain.allocate(64);
-  EXPECT_EQ(heap_table::hidden(FastAccess::slot(plain)), nullptr);
+  EXPECT_EQ(heap_table::hidden(detail::SessionAccess::state(plain).slot()), nullptr);
   testing::internal::CaptureStderr();
   EXPECT_EQ(plain.free(block), Errc::kOk);
   EXPECT_EQ(plain.free(block), Errc::kDoubleFree);
@@ -217,7 +218,8 @@ TEST_P(DebugReports, ASlotServesSessionsWithAndWithoutModesInTurn) {
     Session& one = round % 2 == 0 ? add_session(all_modes()) : add_session();
     std::thread([&] { EXPECT_EQ(one.free(one.allocate(64)), Errc::kOk); }).join();
     void* const block = one.allocate(64);
-    EXPECT_EQ(heap_table::hidden(FastAccess::slot(one)) == nullptr, round % 2 == 1);
+    EXPECT_EQ(heap_table::hidden(detail::SessionAccess::state(one).slot()) == nullptr,
+              round % 2 == 1);
     EXPECT_EQ(one.free(block), Errc::kOk);
     EXPECT_EQ(one.free(block), Errc::kDoubleFree);
     EXPECT_EQ(take_reports().size(), round % 2 == 0 ? 1U : 0U);
@@ -231,7 +233,7 @@ TEST_P(DebugReports, AThreadsHeapWaitsForTheNextThread) {
   for (int i = 0; i < 5; ++i) {
     std::thread([&] {
       EXPECT_EQ(debugged.free(debugged.allocate(64)), Errc::kOk);
-      heaps.insert(heap_table::hidden(FastAccess::slot(debugged)));
+      heaps.insert(heap_table::hidden(detail::SessionAccess::state(debugged).slot()));
     }).join();
   }
   EXPECT_EQ(heaps.size(), 1U);

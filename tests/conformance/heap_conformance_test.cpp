@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <set>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -174,15 +175,17 @@ TEST_P(Heap, AFreedBlockGoesOutAgainBeforeMoreIsGranted) {
   }
 }
 
-TEST_P(Heap, TheLatestFreedBlockGoesOutNext) {
-  void* const first = session().allocate(64);
-  void* const second = session().allocate(64);
-  EXPECT_EQ(session().free(first), Errc::kOk);
-  EXPECT_EQ(session().free(second), Errc::kOk);
-  EXPECT_EQ(session().allocate(64), second);
-  EXPECT_EQ(session().allocate(64), first);
-  EXPECT_EQ(session().free(first), Errc::kOk);
-  EXPECT_EQ(session().free(second), Errc::kOk);
+TEST_P(Heap, FreedBlocksGoOutAgainFirst) {
+  std::vector<void*> blocks(3);
+  for (void*& block : blocks) block = session().allocate(64);
+  EXPECT_EQ(session().free(blocks[1]), Errc::kOk);
+  EXPECT_EQ(session().allocate(64), blocks[1]);
+  for (void* const block : blocks) EXPECT_EQ(session().free(block), Errc::kOk);
+  const std::set<void*> freed(blocks.begin(), blocks.end());
+  std::set<void*> again;
+  for (std::size_t i = 0; i < blocks.size(); ++i) again.insert(session().allocate(64));
+  EXPECT_EQ(again, freed);
+  for (void* const block : blocks) EXPECT_EQ(session().free(block), Errc::kOk);
 }
 
 // Far more than the private stack holds, so that blocks leave it and are found again by a scan.

@@ -32,7 +32,7 @@ class Misuse : public test::Conformance {
   /// Base of the region's data in this session's mapping.
   std::byte* data() {
     EXPECT_EQ(session().free(session().allocate(16)), Errc::kOk);  // makes this thread's heap
-    return detail::tls_heaps.at(FastAccess::slot(session()))->data;
+    return FastAccess::heap(session()).data;
   }
   Handle handle_at(std::uint64_t offset_bytes, Handle like) {
     return Handle::make(like.region_tag(), offset_bytes, like.generation());
@@ -119,7 +119,7 @@ TEST_P(Misuse, GranulesThatHoldNoBlocksAreNamed) {
   std::vector<void*> blocks;
   for (int i = 0; i < 4097; ++i) blocks.push_back(session().allocate(16));
   std::optional<std::byte*> uncarved;
-  const auto& heap = *detail::tls_heaps.at(FastAccess::slot(session()));
+  const auto& heap = FastAccess::heap(session());
   for (std::uint64_t granule = 0; granule < 4; ++granule) {
     if (heap.cells[granule].granules == 0) uncarved = base + granule * kGranuleBytes;
   }

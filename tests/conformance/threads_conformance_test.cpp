@@ -58,7 +58,7 @@ class Mailbox {
 class Threads : public test::Conformance {
  protected:
   /// The number of the calling thread's heap, which it has after its first allocation.
-  std::uint32_t heap_id() { return detail::tls_heaps.at(FastAccess::slot(session()))->id; }
+  std::uint32_t heap_id() { return FastAccess::heap(session()).id; }
 };
 ALLOT_CONFORMANCE_SUITE(Threads);
 

@@ -11,7 +11,9 @@
 namespace allot {
 
 struct FastAccess {
-  static std::size_t slot(const Session& session) noexcept { return session.slot_; }
+  static detail::FastHeap& heap(const Session& session) noexcept {
+    return detail::this_threads_fast_heap(session.heap_entry_);
+  }
 };
 
 namespace fast {
@@ -19,19 +21,15 @@ namespace fast {
 /// As Session::allocate().
 [[nodiscard, gnu::always_inline]] inline void* allocate(Session& session,
                                                         std::size_t size_bytes) noexcept {
-  if (size_bytes - 1 < detail::kMaxFastBytes) [[likely]] {
-    detail::FastHeap& heap = detail::this_threads_fast_heap(FastAccess::slot(session));
-    void* block = nullptr;
-    if (detail::try_pop(heap, detail::fast_bin(size_bytes), block)) [[likely]]
-      return block;
-  }
+  void* block = nullptr;
+  if (detail::try_pop_bytes(FastAccess::heap(session), size_bytes, block)) [[likely]]
+    return block;
   return session.allocate(size_bytes);
 }
 
 /// As Session::free().
 [[gnu::always_inline]] inline Errc free(Session& session, void* block) noexcept {
-  detail::FastHeap& heap = detail::this_threads_fast_heap(FastAccess::slot(session));
-  if (detail::try_push(heap, block)) [[likely]]
+  if (detail::try_push(FastAccess::heap(session), block)) [[likely]]
     return Errc::kOk;
   return session.free(block);
 }

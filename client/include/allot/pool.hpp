@@ -50,7 +50,7 @@ class ALLOT_EXPORT BlockPool {
   /// Session::last_error() says why.
   [[nodiscard]] void* allocate() noexcept {
     void* block = nullptr;
-    if (detail::try_pop(detail::this_threads_fast_heap(slot()), bin_, block)) [[likely]]
+    if (detail::try_pop(FastAccess::heap(session_), bin_, block)) [[likely]]
       return block;
     return allocate_slowly();
   }
@@ -59,7 +59,7 @@ class ALLOT_EXPORT BlockPool {
   /// session's pool of the same block size. nullptr is ignored. Errors as Session::free(), and
   /// kNotInPool: then nothing has changed.
   Errc free(void* block) noexcept {
-    if (detail::try_push_to(detail::this_threads_fast_heap(slot()), bin_, block)) [[likely]]
+    if (detail::try_push_to(FastAccess::heap(session_), bin_, block)) [[likely]]
       return Errc::kOk;
     return free_slowly(block);
   }
@@ -82,7 +82,6 @@ class ALLOT_EXPORT BlockPool {
  private:
   BlockPool(Session session, std::uint32_t bin, std::size_t block_bytes) noexcept
       : session_(std::move(session)), bin_(bin), block_bytes_(block_bytes) {}
-  [[nodiscard]] std::size_t slot() const noexcept { return FastAccess::slot(session_); }
   [[nodiscard]] void* allocate_slowly() noexcept;
   Errc free_slowly(void* block) noexcept;
 

@@ -242,7 +242,7 @@ class ALLOT_EXPORT Session {
   explicit Session(std::shared_ptr<detail::SessionState> state) noexcept;
 
   std::shared_ptr<detail::SessionState> state_;
-  std::size_t slot_ = 0;  // index of this session in every thread's heap table
+  std::ptrdiff_t heap_entry_;  // see detail::this_threads_fast_heap()
 };
 
 }  // namespace allot

@@ -145,7 +145,7 @@ TEST(Local, CannotBeClosed) {
 }
 
 TEST(Local, TakesNoneOfTheSessionsOfAProcess) {
-  EXPECT_EQ(FastAccess::slot(local()), detail::kLocalSlot);
+  EXPECT_EQ(detail::SessionAccess::state(local()).slot(), detail::kLocalSlot);
   EXPECT_GE(detail::kLocalSlot, detail::kMaxSessionsPerProcess);
 }
 

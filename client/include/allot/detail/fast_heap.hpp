@@ -10,6 +10,9 @@
 // F3. Of each operation one store matters for recovery: the own word's. The stack's top moves
 //     before it in allocate and after it in free; a process killed in between loses only its
 //     private stack, which dies with it.
+// F4. `recent` of a bin is a block of the heap's spans with its own word; `spare` is nullptr, or that
+//     block, free. So a block that goes out and comes back costs no search, and no wait of its
+//     pop for its push. Below a stack's first entry lies one whose word is never free.
 #pragma once
 
 #include <array>
@@ -40,11 +43,18 @@ struct HeapCounters {
   Atomic<std::uint64_t> frees;
 };
 
-struct HeapBin {
-  FreeBlock* top;     // one past the block that goes out next
-  FreeBlock* bottom;  // empty when top == bottom
-  FreeBlock* limit;   // full when top == limit
-  HeapCounters* counters;
+/// Own word of no block, which is never free.
+extern ALLOT_EXPORT Atomic<std::uint32_t> no_word;
+/// What lies below the first entry of a stack.
+extern ALLOT_EXPORT FreeBlock no_block;
+
+struct alignas(64) HeapBin {
+  FreeBlock* top = &no_block + 1;     // one past the block that goes out next
+  FreeBlock* bottom = &no_block + 1;  // empty when top == bottom
+  FreeBlock* limit = &no_block + 1;   // full when top == limit
+  HeapCounters* counters = nullptr;
+  void* spare = nullptr;  // goes out before those of the stack
+  FreeBlock recent{};
 };
 
 struct FastHeap;
@@ -66,13 +76,20 @@ struct alignas(64) SpanCell {
 };
 static_assert(sizeof(SpanCell) == 64);
 
+inline constexpr std::size_t kMaxSmallFastBytes = 1024;
+
 struct FastHeap {
-  std::uint32_t me;  // own word of a fresh block, generation 0: {session, neither, 0}
-  std::uint32_t id;  // heap number in the region
-  std::byte* data;
-  std::size_t window_bytes;
-  SpanCell* cells;
-  SessionState* session;
+  std::uint32_t me = 0;  // own word of a fresh block, generation 0: {session, neither, 0}
+  std::uint32_t id = 0;  // heap number in the region
+  // `me` against a free block's: what takes an own word from one to the other by one operation, for
+  // allocations and frees of one block wait for each other's words.
+  std::uint32_t turn = 0;
+  std::byte* data = nullptr;
+  std::size_t window_bytes = 0;
+  SpanCell* cells = nullptr;
+  SessionState* session = nullptr;
+  std::array<std::uint8_t, kMaxSmallFastBytes / 16>
+      small_bins{};  // for 1 .. 16 bytes, 17 .. 32, ...
   std::array<HeapBin, kMaxHeapBins> bins;
 };
 
@@ -85,40 +102,55 @@ inline constexpr std::size_t kHeapSlots = kLocalSlot + 1;
 extern ALLOT_EXPORT constinit thread_local std::array<FastHeap*, kHeapSlots> tls_heaps
     __attribute__((tls_model("initial-exec")));
 
-extern ALLOT_EXPORT const std::array<std::uint8_t, 65> kBinBy16;
-extern ALLOT_EXPORT const std::array<std::uint8_t, 513> kBinBy128;
+/// The bins for 1 .. 128 bytes, 129 .. 256, ...; for more than kMaxSmallFastBytes.
+extern ALLOT_EXPORT const std::array<std::uint8_t, kMaxFastBytes / 128> kMediumBins;
 
 // Here and below data()[i] and not [i]: the indices are in range by construction, and the library's
 // assertions would cost a tenth of an allocation.
 
-/// This thread's heap in the session of `slot`.
-[[gnu::always_inline]] inline FastHeap& this_threads_fast_heap(std::size_t slot) noexcept {
-  return *tls_heaps.data()[slot];
+/// Where a session's entry of that table lies, from the thread pointer on: the same in all threads.
+[[gnu::always_inline]] inline FastHeap& this_threads_fast_heap(std::ptrdiff_t entry) noexcept {
+  auto* const base = static_cast<std::byte*>(__builtin_thread_pointer());
+  return **reinterpret_cast<FastHeap**>(base + entry);
 }
 
-/// Takes a block of the bin from the private stack into `block`; false if the stack is empty or
-/// its top is damaged.
+/// Takes a free block of the bin into `block`; false if there is none, or it is damaged.
 [[gnu::always_inline]] inline bool try_pop(FastHeap& heap, std::size_t bin_index,
                                            void*& block) noexcept {
   HeapBin& bin = heap.bins.data()[bin_index];
+  void* const spare = bin.spare;
   FreeBlock* const top = bin.top;
-  if (top == bin.bottom) [[unlikely]]
+  // Of an empty stack it is no_word.
+  Atomic<std::uint32_t>* const own = spare != nullptr ? bin.recent.word : top[-1].word;
+  // Relaxed: only this heap leaves `free`. But for the generation it must be what a free block's is.
+  const std::uint32_t word = own->load_relaxed();
+  if ((word ^ OwnWord::make(OwnWord::kFree, 0)) > OwnWord::kGenerationMask) [[unlikely]]
     return false;
-  Atomic<std::uint32_t>* const own = top[-1].word;
-  // Relaxed: only this heap leaves `free`. What is left is the generation, or the block is not
-  // free.
-  const std::uint32_t generation = own->load_relaxed() ^ OwnWord::make(OwnWord::kFree, 0);
-  if (generation > OwnWord::kGenerationMask) [[unlikely]]
-    return false;
-  block = top[-1].block;
-  bin.top = top - 1;
+  if (spare != nullptr) {
+    block = spare;
+    bin.spare = nullptr;
+  } else {
+    block = top[-1].block;
+    bin.top = top - 1;
+  }
   // R5 pairs with A5 in recovery and audit: the block is ours from this store on.
-  own->store_release(heap.me | generation);
-  bin.counters->allocations.add_single_writer(1);
+  own->store_release(word ^ heap.turn);
+  bin.counters->allocations.increment_single_writer();
   return true;
 }
 
-/// Takes up to `count` blocks as try_pop() does, into `blocks`; returns how many.
+/// The same for a block of 1 .. kMaxFastBytes bytes; false for any other size.
+[[gnu::always_inline]] inline bool try_pop_bytes(FastHeap& heap, std::size_t size_bytes,
+                                                 void*& block) noexcept {
+  const std::size_t last = size_bytes - 1;
+  if (last < kMaxSmallFastBytes) [[likely]]
+    return try_pop(heap, heap.small_bins.data()[last / 16], block);
+  if (last < kMaxFastBytes) [[likely]]
+    return try_pop(heap, kMediumBins.data()[last / 128], block);
+  return false;
+}
+
+/// Takes up to `count` blocks of the stack as try_pop() does, into `blocks`; returns how many.
 inline std::size_t pop_several(FastHeap& heap, std::size_t bin_index, void** blocks,
                                std::size_t count) noexcept {
   HeapBin& bin = heap.bins.data()[bin_index];
@@ -128,24 +160,23 @@ inline std::size_t pop_several(FastHeap& heap, std::size_t bin_index, void** blo
   std::size_t taken = 0;
   for (; taken < most; ++taken) {
     --top;
-    const std::uint32_t generation = top->word->load_relaxed() ^ OwnWord::make(OwnWord::kFree, 0);
-    if (generation > OwnWord::kGenerationMask) [[unlikely]]
+    const std::uint32_t word = top->word->load_relaxed();
+    if ((word ^ OwnWord::make(OwnWord::kFree, 0)) > OwnWord::kGenerationMask) [[unlikely]]
       break;
     // Before the store, as F3 says: a signal handler that is in here finds the block gone.
     bin.top = top;
-    top->word->store_release(heap.me | generation);  // R5
+    top->word->store_release(word ^ heap.turn);  // R5
     blocks[taken] = top->block;
     // One by one: the audit allows a killed thread one block that it did not count.
-    bin.counters->allocations.add_single_writer(1);
+    bin.counters->allocations.increment_single_writer();
   }
   return taken;
 }
 
-/// Frees `block`, which lies in the span of `cell`, one of this heap's; false if no block that was
-/// never exposed begins there, or the stack is full: then nothing has changed.
-[[gnu::always_inline]] inline bool try_push_in(FastHeap& heap, const SpanCell& cell,
-                                               void* block) noexcept {
-  const auto in_span = static_cast<std::uint32_t>(static_cast<std::byte*>(block) - cell.base);
+/// Finds the own word of `block`, which lies in the span of `cell`; false if no block begins there.
+[[gnu::always_inline]] inline bool find_own_word(const SpanCell& cell, const void* block,
+                                                 Atomic<std::uint32_t>*& own) noexcept {
+  const auto in_span = static_cast<std::uint32_t>(static_cast<const std::byte*>(block) - cell.base);
   // As region::block_index(): one multiplication gives the slot and whether a block starts here.
   const Wide product = Wide{in_span & cell.cell_mask} * cell.reciprocal;
   if (static_cast<std::uint64_t>(product) >= cell.reciprocal) [[unlikely]]
@@ -153,39 +184,57 @@ inline std::size_t pop_several(FastHeap& heap, std::size_t bin_index, void** blo
   const auto slot = static_cast<std::uint64_t>(product >> 64);
   if (slot >= cell.blocks_per_cell) [[unlikely]]
     return false;
-  Atomic<std::uint32_t>* const own =
-      &cell.words[std::uint64_t{in_span >> cell.cell_shift} * cell.blocks_per_cell + slot];
-  // Relaxed: only we move a word that is ours. What is left is the generation, or it is not ours.
-  const std::uint32_t generation = own->load_relaxed() ^ heap.me;
-  if (generation > OwnWord::kGenerationMask) [[unlikely]]
-    return false;
-  HeapBin& bin = *cell.bin;
-  FreeBlock* const top = bin.top;
-  if (top == bin.limit) [[unlikely]]
-    return false;
-  top->block = block;
-  // R6 pairs with A5: what the owner did to the block happens before it is free.
-  own->store_release(OwnWord::make(OwnWord::kFree, 0) | generation);
-  top->word = own;
-  bin.top = top + 1;
-  bin.counters->frees.add_single_writer(1);
+  own = &cell.words[std::uint64_t{in_span >> cell.cell_shift} * cell.blocks_per_cell + slot];
   return true;
 }
 
-/// What is known of the span that `block` lies in; nullptr outside the window.
-[[gnu::always_inline]] inline const SpanCell* find_cell(const FastHeap& heap,
-                                                        const void* block) noexcept {
+/// Frees `block`, which lies in the span of `cell`, one of this heap's; false if no block that was
+/// never exposed begins there, or the stack is full: then nothing has changed.
+[[gnu::always_inline]] inline bool try_push_in(const FastHeap& heap, const SpanCell& cell,
+                                               void* block) noexcept {
+  HeapBin& bin = *cell.bin;
+  const bool is_recent = bin.recent.block == block;
+  Atomic<std::uint32_t>* own = bin.recent.word;
+  if (!is_recent && !find_own_word(cell, block, own)) [[unlikely]]
+    return false;
+  // Relaxed: only we move a word that is ours. But for the generation it must be `me`.
+  const std::uint32_t word = own->load_relaxed();
+  if ((word ^ heap.me) > OwnWord::kGenerationMask) [[unlikely]]
+    return false;
+  const std::uint32_t freed = word ^ heap.turn;
+  if (is_recent) {
+    // R6 pairs with A5: what the owner did to the block happens before it is free.
+    own->store_release(freed);
+    bin.spare = block;
+  } else if (bin.spare == nullptr) {
+    own->store_release(freed);  // R6
+    bin.recent = FreeBlock{block, own};
+    bin.spare = block;
+  } else {
+    FreeBlock* const top = bin.top;
+    if (top == bin.limit) [[unlikely]]
+      return false;
+    *top = FreeBlock{block, own};
+    own->store_release(freed);  // R6
+    bin.top = top + 1;
+  }
+  bin.counters->frees.increment_single_writer();
+  return true;
+}
+
+/// What is known of the span that `block` lies in, in `cell`; false outside the window.
+[[gnu::always_inline]] inline bool find_cell(const FastHeap& heap, const void* block,
+                                             const SpanCell*& cell) noexcept {
   const auto offset = static_cast<std::size_t>(static_cast<const std::byte*>(block) - heap.data);
-  if (offset >= heap.window_bytes) [[unlikely]]
-    return nullptr;
-  return &heap.cells[offset >> kGranuleShift];
+  cell = heap.cells + (offset >> kGranuleShift);
+  return offset < heap.window_bytes;
 }
 
 /// Frees a block of this heap's own spans that was never exposed; false if `block` is anything
 /// else, or the stack is full: then nothing has changed.
 [[gnu::always_inline]] inline bool try_push(FastHeap& heap, void* block) noexcept {
-  const SpanCell* const cell = find_cell(heap, block);
-  if (cell == nullptr || cell->heap != &heap) [[unlikely]]
+  const SpanCell* cell = nullptr;
+  if (!find_cell(heap, block, cell) || cell->heap != &heap) [[unlikely]]
     return false;
   return try_push_in(heap, *cell, block);
 }
@@ -193,16 +242,10 @@ inline std::size_t pop_several(FastHeap& heap, std::size_t bin_index, void** blo
 /// The same, and false for a block of another bin.
 [[gnu::always_inline]] inline bool try_push_to(FastHeap& heap, std::size_t bin_index,
                                                void* block) noexcept {
-  const SpanCell* const cell = find_cell(heap, block);
-  if (cell == nullptr || cell->bin != &heap.bins.data()[bin_index]) [[unlikely]]
+  const SpanCell* cell = nullptr;
+  if (!find_cell(heap, block, cell) || cell->bin != &heap.bins.data()[bin_index]) [[unlikely]]
     return false;
   return try_push_in(heap, *cell, block);
-}
-
-/// The bin for 1 .. kMaxFastBytes bytes.
-[[gnu::always_inline]] inline std::size_t fast_bin(std::size_t size_bytes) noexcept {
-  return size_bytes <= 1024 ? kBinBy16.data()[(size_bytes + 15) / 16]
-                            : kBinBy128.data()[(size_bytes + 127) / 128];
 }
 
 }  // namespace allot::detail

@@ -35,6 +35,21 @@ TEST(Punching, WaitsAWhileAfterTheFree) {
   EXPECT_TRUE(region->next_punch(100, kPlenty).empty());
 }
 
+TEST(Punching, WhatFailedIsDirtyAndTriedAgainLater) {
+  CoreRegion region;
+  const std::uint32_t session = region.open_session();
+  const std::uint64_t first = region.granted(session, 3);
+  ASSERT_TRUE(region->return_spans(session, {first}, 0));
+  constexpr std::uint64_t kNow = 5'000'000'000;
+  const auto ranges = region->next_punch(100, kNow);
+  ASSERT_EQ(ranges.size(), 2U);
+  for (const FileRange& range : ranges) region->punch_failed(range, kNow);
+  EXPECT_EQ(region->dirty_bytes(), 3 * kGranuleBytes)
+      << "its next holder is not told that it is zero";
+  EXPECT_TRUE(region->next_punch(100, kNow).empty());
+  EXPECT_EQ(region->next_punch(100, 2 * kNow), ranges);
+}
+
 TEST(Punching, TakesDataAndOwnWordsInSlices) {
   CoreRegion region;
   const std::uint32_t session = region.open_session();
