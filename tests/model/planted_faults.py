@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Faults in the daemon's core, and in the client's FitHeap, that their unit and model tests must catch.
+"""Faults in the daemon's core, and in the client's heap and FitHeap, that their tests must catch.
 
 usage: planted_faults.py [--check] [--keep DIRECTORY] [NAME...]
 """
@@ -27,6 +27,14 @@ FIT_TREE = "client/fit_tree.cpp"
 FIT_INDEX = "client/fit_index.cpp"
 FIT_GROWTH = "client/fit_growth.cpp"
 GUARDED = "client/guarded_pages.cpp"
+SIZE_CLASS = "shared/region/size_class.hpp"
+LAYOUT = "shared/region/layout.cpp"
+FAST = "client/include/allot/detail/fast_heap.hpp"
+HEAP = "client/thread_heap.cpp"
+SPANS = "client/session_spans.cpp"
+POOLS = "client/session_pools.cpp"
+LARGE = "client/large_blocks.cpp"
+OWNERSHIP = "client/ownership.cpp"
 
 # name, file, what stands there (once, spaces do not matter), what is planted
 FAULTS = [
@@ -313,6 +321,113 @@ FIT_FAULTS = [
      "(void)::mprotect(base_ + reserved_, 4096, PROT_READ);"),
 ]
 
+# The same of the heap of blocks, for its simulation and the tests of its parts.
+HEAP_FAULTS = [
+    # class rounding
+    ("class_rounds_down", SIZE_CLASS, "kBinTables.by_128[(size_bytes + 127) / 128]",
+     "kBinTables.by_128[size_bytes / 128]"),
+    ("class_too_large_at_its_end", SIZE_CLASS, "kSizeClasses.at(bin).block_bytes < unit * 128",
+     "kSizeClasses.at(bin).block_bytes <= unit * 128 && bin + 1U < kClassCount"),
+    ("class_slow_path_one_too_small", SPANS, "std::uint32_t bin = region::bin_of(size_bytes);",
+     "std::uint32_t bin = region::bin_of(size_bytes - (size_bytes > 1 ? 1 : 0));"),
+    ("class_alignment_ignored", SPANS,
+     "region::natural_alignment(region::kSizeClasses[bin]) < alignment", "false"),
+    ("class_not_in_the_fingerprint", LAYOUT, "line(out, \"class.block_bytes\", one.block_bytes);", ""),
+    # private stack
+    ("stack_popped_block_stays", FAST, "bin.top = top - 1;", ";"),
+    ("stack_pushed_block_lost", FAST, "bin.top = top + 1;", ";"),
+    ("stack_half_forgotten_for_good", HEAP,
+     "cells[cells[offset >> detail::kGranuleShift].first].unlisted = 1;", "(void)offset;"),
+    ("stack_older_half_kept", HEAP, "bin.top = std::copy(middle, bin.top, bin.bottom);",
+     "bin.top = middle;"),
+    ("stack_keeps_what_was_released", HEAP,
+     "return cells[offset >> detail::kGranuleShift].granules == 0;", "return offset == 0;"),
+    ("stack_damaged_stay", HEAP, "--stack.top; ++dropped;", "--stack.top; ++dropped; break;"),
+    # carve word
+    ("carve_at_old_generations", HEAP, "static_cast<std::uint32_t>(platform::random_u64())", "1U"),
+    ("carve_last_word_invalid", HEAP,
+     "for (std::uint32_t i = 0; i < size_class.block_count; ++i) { words[i]",
+     "for (std::uint32_t i = 0; i + 1 < size_class.block_count; ++i) { words[i]"),
+    ("carve_first_block_lost", HEAP, "put(0);", ""),
+    ("carve_pool_as_a_class", HEAP, "bin < kClassCount ? CarveWord::blocks(bin)",
+     "true ? CarveWord::blocks(bin)"),
+    ("carve_first_granule_only", HEAP,
+     "for (std::uint32_t i = 0; i < cell.granules; ++i) cells[first + i] = cell;",
+     "cells[first] = cell;"),
+    ("carve_read_as_another_size", VIEW,
+     "out.cut = size_class_for(static_cast<std::uint32_t>(block_bytes));",
+     "out.cut = size_class_for(static_cast<std::uint32_t>(block_bytes) + 16);"),
+    # remote free
+    ("remote_free_keeps_the_generation", OWNERSHIP, "OwnWord::after_free(word, next_owner)",
+     "OwnWord::make(next_owner, word)"),
+    ("remote_free_not_counted", OWNERSHIP,
+     "count_free(foreign_pool ? region::bin_of(found.carving.block_bytes) : found.carving.bin, heap);",
+     "if (own_span) count_free(found.carving.bin, heap); (void)foreign_pool;"),
+    ("remote_free_gives_no_hint", OWNERSHIP, "hint.store_release(1);", ""),
+    ("remote_run_hints_at_its_end_only", OWNERSHIP,
+     "if (!run.is_empty && run.latest.span.first != first) end_run(run);", ""),
+    ("remote_run_never_ends", POOLS, "end_run(run); return batch;", "return batch;"),
+    ("remote_free_of_anothers", OWNERSHIP, "if (owner == id_) return Errc::kOk;",
+     "if (owner >= OwnWord::kFirstSession) return Errc::kOk;"),
+    ("remote_free_called_corrupt", OWNERSHIP, "return owner < OwnWord::kFirstSession",
+     "return owner <= OwnWord::kFirstSession + 1"),
+    # collect
+    ("collect_ignores_hints", HEAP,
+     "if (cells[first].unlisted == 0 && hint.load_relaxed() == 0) continue;",
+     "if (cells[first].unlisted == 0) continue;"),
+    ("collect_looks_at_hints_only", HEAP,
+     "if (cells[first].unlisted == 0 && hint.load_relaxed() == 0) continue;",
+     "if (hint.load_relaxed() == 0) continue;"),
+    ("collect_keeps_the_hint", HEAP, "(void)hint.exchange_acquire(0);", ""),
+    ("collect_forgets_where_it_ends", HEAP, "cell.next = i; cell.unlisted = 1;", "cell.next = i;"),
+    ("collect_what_was_freed_here_only", HEAP,
+     "if (owner != OwnWord::kFree && owner != OwnWord::kFreed) continue;",
+     "if (owner != OwnWord::kFree) continue;"),
+    ("collect_what_was_freed_elsewhere_only", HEAP,
+     "if (owner != OwnWord::kFree && owner != OwnWord::kFreed) continue;",
+     "if (owner != OwnWord::kFreed) continue;"),
+    ("collect_needs_hints", HEAP,
+     "if (stack.top == stack.bottom && !spans.empty()) (void)collect_span(bin, next());", ""),
+    ("collect_large_never", LARGE, "if (OwnWord::owner(word) != OwnWord::kFreed) continue;",
+     "continue;"),
+    ("collect_large_at_any_alignment", LARGE, "if (first % wanted.align_granules != 0) continue;",
+     ""),
+    # pools and batches
+    ("pool_takes_any_block", POOLS, "bin == kAnyBin ||", "true ||"),
+    ("pool_alignment_ignored", POOLS,
+     "std::max<std::size_t>(options.alignment, region::kMinBlockBytes)",
+     "std::size_t{region::kMinBlockBytes}"),
+    ("batch_ends_where_the_stack_does", POOLS, "if (popped == rest.size()) break;",
+     "if (popped != 0) break;"),
+    ("batch_rest_not_emptied", POOLS,
+     "std::fill(blocks.begin() + static_cast<std::ptrdiff_t>(count), blocks.end(), nullptr);", ""),
+    ("batch_counts_what_it_refused", POOLS, "if (errc == Errc::kOk) { ++batch.count;",
+     "++batch.count; if (errc == Errc::kOk) {"),
+    ("batch_pops_what_it_popped", FAST, "blocks[taken] = top->block;",
+     "blocks[taken] = (bin.top + (taken & 1))->block;"),
+    # spans that go back side by side
+    ("run_without_its_last", SPANS, "run.granules += span->head.granules; ++run.end;",
+     "++run.end; if (run.end == end || *run.end != *begin + run.granules + span->head.granules) "
+     "break; run.granules += span->head.granules;"),
+    ("run_across_a_gap", SPANS, "while (run.end != end && *run.end == *begin + run.granules) {",
+     "while (run.end != end) {"),
+    ("run_of_granules_not_of_spans", SPANS, "run.granules += span->head.granules;",
+     "run.granules += 1;"),
+    ("run_freed_in_part", GRANTS, "for (Extent* const extent : spans) free_span(*extent, now_ns);",
+     "free_span(*spans.front(), now_ns);"),
+    ("surplus_never_goes_back", SPANS, "heap.release_surplus(bin, surplus);", ""),
+    ("released_in_use", HEAP, "if (!is_all_free(bin, first)) return false;", ""),
+    ("released_cells_stay", HEAP,
+     "for (std::uint32_t i = 0; i < granules; ++i) cells[first + i] = SpanCell{};", "(void)granules;"),
+    # pressure
+    ("pressure_not_answered", SPANS, "seen_pressure_ = pressure; (void)trim_locked(deadline);",
+     "seen_pressure_ = pressure;"),
+    ("pressure_answered_at_each_call", SPANS, "seen_pressure_ = pressure;", ""),
+    ("pressure_not_raised_by_a_refusal", GRANTS,
+     "view_.header().pressure.store_relaxed(++pressure_count_);", ""),
+    ("pressure_never_falls", GRANTS, "is_short ? ++pressure_count_ : 0", "++pressure_count_"),
+]
+
 SUITE = fault_planting.Suite(
     product=["shared/*.cpp", "shared/region/*.cpp", "shared/protocol/*.cpp",
              "shared/platform/*.cpp", "daemon/core/*.cpp", "client/*.cpp"],
@@ -320,6 +435,7 @@ SUITE = fault_planting.Suite(
              "tests/support/memory_region.cpp", "tests/support/core_*.cpp",
              "tests/support/pure_daemon.cpp", "tests/support/audited_region.cpp",
              "tests/support/arena_under_test.cpp", "tests/support/fit_oracle.cpp",
+             "tests/support/heap_oracle.cpp", "tests/support/heap_simulation*.cpp",
              "tests/support/fault_probe.cpp", "tests/support/forked_child.cpp",
              "tests/support/refused_syscall.cpp"],
     programs={"unit": ["tests/unit/daemon/core/*_test.cpp", "tests/unit/protocol/message_test.cpp",
@@ -328,9 +444,13 @@ SUITE = fault_planting.Suite(
                        "tests/unit/region/arena_note_test.cpp"],
               "model": ["tests/model/core_simulation_test.cpp"],
               "fit": ["tests/unit/client/fit_heap*_test.cpp",
-                      "tests/unit/client/guarded_pages_test.cpp"]},
+                      "tests/unit/client/guarded_pages_test.cpp"],
+              "heap": ["tests/model/heap_simulation_test.cpp",
+                       "tests/unit/client/thread_heap_test.cpp",
+                       "tests/unit/region/size_class_test.cpp", "tests/layout/layout_test.cpp"]},
     faults=[fault_planting.Fault(*one) for one in FAULTS] +
-           [fault_planting.Fault(*one, program="fit") for one in FIT_FAULTS])
+           [fault_planting.Fault(*one, program="fit") for one in FIT_FAULTS] +
+           [fault_planting.Fault(*one, program="heap") for one in HEAP_FAULTS])
 
 if __name__ == "__main__":
     sys.exit(fault_planting.main(SUITE))

@@ -14,6 +14,7 @@ import dataclasses
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 JOBS = int(os.environ.get("ALLOT_JOBS", os.cpu_count() or 1))
 HANG_S = 300
 
+HEADER_ROOTS = ["", "shared/include", "client/include"]
 FLAGS = ["-std=c++20", "-O1", "-D_GLIBCXX_ASSERTIONS", f'-DALLOT_SOURCE_DIR="{ROOT}"',
-         f"-I{ROOT}", f"-I{ROOT}/shared/include", f"-I{ROOT}/client/include"]
+         *(f"-I{os.path.join(ROOT, one)}" for one in HEADER_ROOTS)]
 LIBRARIES = ["-lgtest", "-lgmock", "-lgtest_main", "-lpthread"]
 
 
@@ -33,7 +35,7 @@ class Fault:
     file: str
     old: str  # what stands there, once; spaces do not matter
     new: str
-    program: str = ""  # which must catch it; empty: any
+    program: str = ""  # which must catch it; empty: any, the first that does ends the search
     tests: str = "*"   # of that program
 
 
@@ -74,9 +76,37 @@ def planted(fault):
     return text
 
 
-def compile_one(source, target):
-    subprocess.run(["g++", *FLAGS, "-c", source, "-o", target], check=True)
+def compile_one(source, target, look_first=()):
+    first = [f"-I{directory}" for directory in look_first]
+    subprocess.run(["g++", *first, *FLAGS, "-MMD", "-c", source, "-o", target], check=True)
     return target
+
+
+def includes(built, path):
+    """Whether the object was made from `path`, among others."""
+    with open(built[:-len(".o")] + ".d", encoding="utf-8") as rule:
+        return path in rule.read().replace("\\\n", " ").split()
+
+
+def rebuild(sources, fault, text, out):
+    """{source: object} of those of `sources`, the same before, that the fault changes. A header is
+    planted in a tree of its own, which is looked into first, and what includes it is compiled anew."""
+    path = os.path.join(ROOT, fault.file)
+    is_header = fault.file.endswith(".hpp")
+    tree = os.path.join(out, "planted_tree")
+    shutil.rmtree(tree, ignore_errors=True)
+    copy = os.path.join(tree, fault.file) if is_header else os.path.join(out, "planted.cpp")
+    os.makedirs(os.path.dirname(copy), exist_ok=True)
+    with open(copy, "w", encoding="utf-8") as file:
+        file.write(text)
+    changed = [source for source, built in sources.items()
+               if (includes(built, path) if is_header else source == path)]
+    first = [os.path.join(tree, one) for one in HEADER_ROOTS] if is_header else []
+    targets = [os.path.join(out, f"planted_{i}.o") for i in range(len(changed))]
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        return dict(zip(changed, pool.map(compile_one,
+                                          changed if is_header else [copy] * len(changed),
+                                          targets, [first] * len(changed))))
 
 
 def build(patterns, out):
@@ -110,31 +140,26 @@ def verdict(objects, program, tests="*"):
 def try_all(suite, faults, out):
     """The names of the faults that no test caught."""
     product = build(suite.product, out)
-    support = list(build(suite.support, out).values())
-    programs = {name: [*build(patterns, out).values(), *support]
+    support = build(suite.support, out)
+    programs = {name: build(patterns, out) | support | product
                 for name, patterns in suite.programs.items()}
 
-    def caught_by(objects, wanted="", tests="*"):
-        caught = []
-        for name, own in programs.items():
-            if wanted in ("", name):
-                caught += verdict([*own, *objects], os.path.join(out, "tests"), tests)
-        return caught
-
-    if sound := caught_by(product.values()):
-        sys.exit("the tests fail without any fault: " + ", ".join(sound))
+    for objects in programs.values():
+        if sound := verdict(objects.values(), os.path.join(out, "tests")):
+            sys.exit("the tests fail without any fault: " + ", ".join(sound))
     survivors = []
     for fault in faults:
         text = planted(fault)
         caught = []
         if text is not None:
-            copy = os.path.join(out, "planted.cpp")
-            with open(copy, "w", encoding="utf-8") as file:
-                file.write(text)
-            faulty = compile_one(copy, os.path.join(out, "planted.o"))
-            path = os.path.join(ROOT, fault.file)
-            caught = caught_by([faulty if one == path else built for one, built in product.items()],
-                               fault.program, fault.tests)
+            wanted = [programs[fault.program]] if fault.program else [*programs.values()]
+            faulty = rebuild({source: built for objects in wanted
+                              for source, built in objects.items()}, fault, text, out)
+            for objects in wanted:
+                objects = {source: faulty.get(source, built) for source, built in objects.items()}
+                caught = verdict(objects.values(), os.path.join(out, "tests"), fault.tests)
+                if caught:
+                    break
             print(f"{fault.name}: {', '.join(caught[:4]) if caught else 'SURVIVED'}"
                   f"{f' and {len(caught) - 4} more' if len(caught) > 4 else ''}", flush=True)
         if not caught:

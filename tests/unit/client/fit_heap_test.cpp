@@ -56,6 +56,14 @@ TEST_F(FitHeapOnABuffer, RefusesSizesThatNoMemoryHas) {
   expect_whole();
 }
 
+TEST_F(FitHeapOnABuffer, FindsTheOneAlignedPlaceBehindManyOthers) {
+  const auto blocks = fill<2048>();
+  for (std::size_t i = 1; i < 400; i += 2) heap().free(blocks.at(i));
+  heap().free(blocks[1000]);
+  EXPECT_EQ(get(32, 64), blocks[1000]) << "there is no longer one";
+  EXPECT_EQ(get(32, 64), nullptr);
+}
+
 TEST_F(FitHeapOnABuffer, AlignsToPowersOfTwoOnly) {
   for (const std::size_t alignment : {0UL, 3UL, 24UL, 4095UL, kMax, std::size_t{1} << 48}) {
     EXPECT_EQ(get(16, alignment), nullptr) << alignment;

@@ -69,6 +69,14 @@ class ThreadHeapTest : public testing::Test {
     return view_.word(
         first, region::block_index(kSizeClasses.at(bin), static_cast<std::uint32_t>(in_span)));
   }
+  // As Session::free(), also where the stack is full.
+  void push(std::uint32_t bin, void* block) {
+    if (detail::try_push(heap(), block)) return;
+    const detail::SpanCell& cell = *detail::find_cell(heap(), block);
+    auto& word = word_of(bin, cell.first, block);
+    word.store_release(OwnWord::after_free(word.load_relaxed(), OwnWord::kFree));
+    (void)heap().push(cell, block, &word);
+  }
   // What another process does to a block it owns, in a span of ours.
   void free_elsewhere(std::uint32_t bin, std::uint32_t first, void* block) {
     auto& word = word_of(bin, first, block);
@@ -204,6 +212,26 @@ TEST_F(ThreadHeapTest, FreedBlocksAreCollectedWhereAHintSaysSoFirst) {
   EXPECT_EQ(pop_all(kBin64), std::vector<void*>{two});
 }
 
+// The heap must know where they lie: every second span is in use, and a look there finds nothing.
+TEST_F(ThreadHeapTest, WhatLeavesAFullStackIsFoundAgainBeforeAnythingElse) {
+  std::vector<void*> freed;
+  for (int i = 0; i < 12; ++i) {
+    (void)carve(kBin64);
+    const std::vector<void*> blocks = pop_all(kBin64);
+    if (i % 2 == 1) freed.insert(freed.end(), blocks.begin(), blocks.end());
+  }
+  for (void* const block : freed) push(kBin64, block);
+  std::vector<void*> found = pop_all(kBin64);
+  EXPECT_LT(found.size(), freed.size()) << "they have all been on the stack";
+  while (heap().collect(kBin64)) {
+    const std::vector<void*> more = pop_all(kBin64);
+    found.insert(found.end(), more.begin(), more.end());
+  }
+  EXPECT_EQ(found.size(), freed.size());
+  EXPECT_EQ(std::set<void*>(found.begin(), found.end()),
+            std::set<void*>(freed.begin(), freed.end()));
+}
+
 TEST_F(ThreadHeapTest, OnlySpansWithoutABlockInUseAreReleased) {
   const std::uint32_t first = carve(kBin64);
   std::vector<void*> blocks = pop_all(kBin64);
@@ -268,11 +296,8 @@ TEST_F(ThreadHeapTest, RandomOperationsAgreeWithAnOracle) {
         const auto [of_bin, first] = any->second;
         if (random.percent(30)) {
           free_elsewhere(of_bin, first, any->first);
-        } else if (!detail::try_push(heap(), any->first)) {
-          // The stack is full: as Session::free() does then.
-          auto& word = word_of(of_bin, first, any->first);
-          word.store_release(OwnWord::after_free(word.load_relaxed(), OwnWord::kFree));
-          (void)heap().push(heap().cells[first], any->first, &word);
+        } else {
+          push(of_bin, any->first);
         }
         live.erase(any);
       }
