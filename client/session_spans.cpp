@@ -179,7 +179,8 @@ std::uint32_t SessionState::next_batch(const SpareKind& kind) {
 // nobody waits for them.
 void SessionState::ask_ahead_locked(const SpareKind& kind) {
   const std::uint32_t batch = next_batch(kind);
-  if (ahead_.request != 0 || ahead_.is_refused || batch * kind.granules < kUsualBatchGranules ||
+  if (ahead_.request != 0 || ahead_.is_refused ||
+      std::uint64_t{batch} * kind.granules < kUsualBatchGranules ||
       spares_[kind].size() > batch / 2) {
     return;
   }

@@ -178,7 +178,7 @@ void SessionState::book_late_answers_locked(platform::Deadline until) {
       if (!open_window_locked(granted->high_water_granules)) {
         // Of no use here, nor would the next be.
         (void)parts_.channel->post(
-            p::ReturnSpan{granted->first, granted->granules * granted->count});
+            p::ReturnSpan{granted->first, std::uint64_t{granted->granules} * granted->count});
         ahead_.is_refused = true;
         continue;
       }

@@ -35,6 +35,7 @@ SPANS = "client/session_spans.cpp"
 POOLS = "client/session_pools.cpp"
 LARGE = "client/large_blocks.cpp"
 OWNERSHIP = "client/ownership.cpp"
+KNOWN = "client/known_span.hpp"
 
 # name, file, what stands there (once, spaces do not matter), what is planted
 FAULTS = [
@@ -324,10 +325,10 @@ FIT_FAULTS = [
 # The same of the heap of blocks, for its simulation and the tests of its parts.
 HEAP_FAULTS = [
     # class rounding
-    ("class_rounds_down", SIZE_CLASS, "kBinTables.by_128[(size_bytes + 127) / 128]",
-     "kBinTables.by_128[size_bytes / 128]"),
-    ("class_too_large_at_its_end", SIZE_CLASS, "kSizeClasses.at(bin).block_bytes < unit * 128",
-     "kSizeClasses.at(bin).block_bytes <= unit * 128 && bin + 1U < kClassCount"),
+    ("class_rounds_down", SIZE_CLASS, "kBinTables.by_128[(size_bytes - 1) / 128]",
+     "kBinTables.by_128[(size_bytes - 64) / 128]"),
+    ("class_too_large_at_its_end", SIZE_CLASS, "kSizeClasses.at(bin).block_bytes < (i + 1) * step_bytes",
+     "kSizeClasses.at(bin).block_bytes <= (i + 1) * step_bytes && bin + 1U < kClassCount"),
     ("class_slow_path_one_too_small", SPANS, "std::uint32_t bin = region::bin_of(size_bytes);",
      "std::uint32_t bin = region::bin_of(size_bytes - (size_bytes > 1 ? 1 : 0));"),
     ("class_alignment_ignored", SPANS,
@@ -342,7 +343,15 @@ HEAP_FAULTS = [
      "bin.top = middle;"),
     ("stack_keeps_what_was_released", HEAP,
      "return cells[offset >> detail::kGranuleShift].granules == 0;", "return offset == 0;"),
-    ("stack_damaged_stay", HEAP, "--stack.top; ++dropped;", "--stack.top; ++dropped; break;"),
+    ("stack_damaged_stay", HEAP, 
+     "is_damaged(stack.top[-1]); ++dropped) --stack.top;",
+     "is_damaged(stack.top[-1]);) { --stack.top; ++dropped; break; }"),
+    ("spare_goes_out_again", FAST, "block = spare; bin.spare = nullptr;", "block = spare;"),
+    ("spare_loses_the_one_before", FAST, "} else if (bin.spare == nullptr) {", "} else if (true) {"),
+    ("spare_with_anothers_word", FAST, "bin.recent = FreeBlock{block, own};",
+     "bin.recent.block = block; if (bin.recent.word == nullptr) bin.recent.word = own;"),
+    ("spare_outlives_its_span", HEAP, "stack.recent = FreeBlock{}; stack.spare = nullptr;", ""),
+    ("spare_damaged_stays", HEAP, "stack.spare = nullptr; ++dropped;", "++dropped; return 0;"),
     # carve word
     ("carve_at_old_generations", HEAP, "static_cast<std::uint32_t>(platform::random_u64())", "1U"),
     ("carve_last_word_invalid", HEAP,
@@ -361,8 +370,18 @@ HEAP_FAULTS = [
     ("remote_free_keeps_the_generation", OWNERSHIP, "OwnWord::after_free(word, next_owner)",
      "OwnWord::make(next_owner, word)"),
     ("remote_free_not_counted", OWNERSHIP,
-     "count_free(foreign_pool ? region::bin_of(found.carving.block_bytes) : found.carving.bin, heap);",
-     "if (own_span) count_free(found.carving.bin, heap); (void)foreign_pool;"),
+     "count_free(counted_bin(found), heap);", "if (own_span) count_free(counted_bin(found), heap);"),
+    ("adopted_free_not_counted", OWNERSHIP, "heap->count_free(counted_bin(met));", ""),
+    ("adopted_free_gives_no_hint", OWNERSHIP, "set_hint(known.ledger());", ""),
+    ("adopted_free_keeps_the_generation", OWNERSHIP, "OwnWord::after_free(word, OwnWord::kFreed))",
+     "OwnWord::make(OwnWord::kFreed, word))"),
+    ("adopted_free_of_anothers", OWNERSHIP, "if (OwnWord::owner(word) != id_ || !own->compare",
+     "if (!OwnWord::is_live(word) || !own->compare"),
+    ("known_span_believed_for_ever", KNOWN,
+     "|| descriptor_->load_acquire() != descriptor_word_ || "
+     "ledger_->carve.load_acquire() != found_.carving.word) {", ") {"),
+    ("known_span_one_granule_long", KNOWN, "? found.span.head.granules * region::kGranuleBytes",
+     "? found.span.head.granules * region::kGranuleBytes + region::kGranuleBytes"),
     ("remote_free_gives_no_hint", OWNERSHIP, "hint.store_release(1);", ""),
     ("remote_run_hints_at_its_end_only", OWNERSHIP,
      "if (!run.is_empty && run.latest.span.first != first) end_run(run);", ""),
@@ -420,7 +439,7 @@ HEAP_FAULTS = [
     ("released_cells_stay", HEAP,
      "for (std::uint32_t i = 0; i < granules; ++i) cells[first + i] = SpanCell{};", "(void)granules;"),
     # pressure
-    ("pressure_not_answered", SPANS, "seen_pressure_ = pressure; (void)trim_locked(deadline);",
+    ("pressure_not_answered", SPANS, "seen_pressure_ = pressure; obtained_.clear(); (void)trim_locked(deadline);",
      "seen_pressure_ = pressure;"),
     ("pressure_answered_at_each_call", SPANS, "seen_pressure_ = pressure;", ""),
     ("pressure_not_raised_by_a_refusal", GRANTS,

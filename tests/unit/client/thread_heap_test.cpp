@@ -72,7 +72,9 @@ class ThreadHeapTest : public testing::Test {
   // As Session::free(), also where the stack is full.
   void push(std::uint32_t bin, void* block) {
     if (detail::try_push(heap(), block)) return;
-    const detail::SpanCell& cell = *detail::find_cell(heap(), block);
+    const detail::SpanCell* found = nullptr;
+    ASSERT_TRUE(detail::find_cell(heap(), block, found));
+    const detail::SpanCell& cell = *found;
     auto& word = word_of(bin, cell.first, block);
     word.store_release(OwnWord::after_free(word.load_relaxed(), OwnWord::kFree));
     (void)heap().push(cell, block, &word);
