@@ -38,6 +38,7 @@ struct Family {
 [[nodiscard]] std::vector<Measurement> measure_arena(const Effort& effort);
 [[nodiscard]] std::vector<Measurement> measure_fit(const Effort& effort);
 [[nodiscard]] std::vector<Measurement> measure_recovery(const Effort& effort);
+[[nodiscard]] std::vector<Measurement> measure_shrink(const Effort& effort);
 [[nodiscard]] std::vector<Measurement> measure_idle(const Effort& effort);
 
 inline constexpr std::array kFamilies = {
@@ -61,6 +62,7 @@ inline constexpr std::array kFamilies = {
            "FitHeap with 10,000 live blocks of mixed sizes; beside rbtree_best_fit and malloc",
            measure_fit},
     Family{"recovery", "", "how long a killed process's memory is away", measure_recovery},
+    Family{"shrink", "", "how soon memory that was freed is the machine's again", measure_shrink},
     Family{"idle", "", "what a daemon without sessions costs", measure_idle},
 };
 

@@ -20,6 +20,7 @@ class Sample {
   void add(double value) { values_.push_back(value); }
   /// Each value times `factor`.
   [[nodiscard]] Sample scaled(double factor) const;
+  [[nodiscard]] const std::vector<double>& values() const noexcept { return values_; }
   [[nodiscard]] std::size_t count() const noexcept { return values_.size(); }
   [[nodiscard]] double median() const;
   [[nodiscard]] double min() const;
