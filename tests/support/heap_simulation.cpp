@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 constexpr std::size_t kGranule = 65'536;
-constexpr std::size_t kCommitLimit = 48 * kMiB;
+constexpr std::size_t kCommitLimit = 40 * kMiB;
 constexpr std::size_t kMostLiveBytes = 12 * kMiB;
 constexpr std::size_t kMostLive = 600;
 
@@ -185,6 +185,7 @@ void HeapSimulation::press() {
   EXPECT_TRUE(holder.allocate_n(kGranule, kept));
   EXPECT_TRUE(holder.free_n(kept));
   EXPECT_EQ(needy.allocate(kMost), nullptr) << "the other holds too much for that";
+  refused_for_room();
   EXPECT_EQ(holder.free(holder.allocate(3 * kGranule)), Errc::kOk);  // its next slow call
   void* const large = needy.allocate(kMost);
   EXPECT_NE(large, nullptr) << Session::last_error().message();
