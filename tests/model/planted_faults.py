@@ -382,7 +382,7 @@ HEAP_FAULTS = [
      "ledger_->carve.load_acquire() != found_.carving.word) {", ") {"),
     ("known_span_one_granule_long", KNOWN, "? found.span.head.granules * region::kGranuleBytes",
      "? found.span.head.granules * region::kGranuleBytes + region::kGranuleBytes"),
-    ("remote_free_gives_no_hint", OWNERSHIP, "hint.store_release(1);", ""),
+    ("remote_free_gives_no_hint", OWNERSHIP, "ledger.hint.store_release(1);", ""),
     ("remote_run_hints_at_its_end_only", OWNERSHIP,
      "if (!run.is_empty && run.latest.span.first != first) end_run(run);", ""),
     ("remote_run_never_ends", POOLS, "end_run(run); return batch;", "return batch;"),

@@ -187,6 +187,18 @@ TEST_F(ThreadHeapTest, DamagedBlocksAreDroppedAndNeverComeOut) {
   EXPECT_EQ(pop(kBin64), nullptr);
 }
 
+TEST_F(ThreadHeapTest, ADamagedSpareIsDroppedToo) {
+  const std::uint32_t first = carve(kBin64);
+  void* const damaged = pop(kBin64);
+  void* const sound = pop(kBin64);
+  push(kBin64, damaged);
+  push(kBin64, sound);
+  word_of(kBin64, first, damaged).store_relaxed(OwnWord::make(OwnWord::kFreed, 1));
+  EXPECT_EQ(pop(kBin64), nullptr) << "what was freed first would go out first";
+  EXPECT_EQ(heap().drop_damaged(kBin64), 1U);
+  EXPECT_EQ(pop(kBin64), sound);
+}
+
 TEST_F(ThreadHeapTest, FreedBlocksAreCollectedWhereAHintSaysSoFirst) {
   std::vector<std::uint32_t> spans;
   for (int i = 0; i < 4; ++i) spans.push_back(carve(kBin64));

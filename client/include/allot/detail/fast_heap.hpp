@@ -226,8 +226,10 @@ inline std::size_t pop_several(FastHeap& heap, std::size_t bin_index, void** blo
 [[gnu::always_inline]] inline bool find_cell(const FastHeap& heap, const void* block,
                                              const SpanCell*& cell) noexcept {
   const auto offset = static_cast<std::size_t>(static_cast<const std::byte*>(block) - heap.data);
+  if (offset >= heap.window_bytes) [[unlikely]]
+    return false;
   cell = heap.cells + (offset >> kGranuleShift);
-  return offset < heap.window_bytes;
+  return true;
 }
 
 /// Frees a block of this heap's own spans that was never exposed; false if `block` is anything
