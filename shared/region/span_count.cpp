@@ -162,7 +162,8 @@ SpanCount::Verdict SpanCount::judge_beyond(std::uint32_t word) {
   const bool may_be_carved_now =
       sums_.carving.kind == Carving::Kind::kNone &&
       (unflagged == OwnWord::make(OwnWord::kFree, 0) ||
-       unflagged == OwnWord::make(OwnWord::kFreed, 0) ||  // or no longer: it goes back to the reserve
+       unflagged ==
+           OwnWord::make(OwnWord::kFreed, 0) ||  // or no longer: it goes back to the reserve
        (cursor_ == 0 && unflagged == OwnWord::make(sums_.span.head.session, 0)));
   if (sums_.carving.kind != Carving::Kind::kInvalid && !may_be_carved_now) {
     const Verdict verdict = confirm(Fault::kWordBeyondBlocks, word);
