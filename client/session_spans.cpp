@@ -134,9 +134,11 @@ Expected<std::uint32_t> SessionState::take_span(std::uint32_t granules, std::uin
   const SpareKind kind{granules, words};
   book_late_answers_locked();
   if (spares_[kind].empty() && ahead_.request != 0 && ahead_.kind == kind) {
-    book_late_answers_locked(deadline.at());
+    await_growth_locked(deadline);
     // Another request would be one more that is granted to nobody.
-    if (spares_[kind].empty() && ahead_.request != 0) return Error(Errc::kDeadline);
+    if (spares_[kind].empty() && ahead_.request != 0 && parts_.channel->is_connected()) {
+      return Error(Errc::kDeadline);
+    }
   }
   if (spares_[kind].empty()) {
     if (auto obtained = obtain_spares_locked(kind, deadline); !obtained) return obtained.error();
@@ -186,6 +188,13 @@ void SessionState::ask_ahead_locked(const SpareKind& kind) {
   }
   ahead_ = {parts_.channel->request_ahead(p::GrantRequest{kind.granules, batch, kind.words, 1}),
             kind, false};
+}
+
+// For what was asked for ahead; the answers to other messages may come first.
+void SessionState::await_growth_locked(CallDeadline& deadline) {
+  while (ahead_.request != 0 && parts_.channel->is_connected() && !deadline.has_passed()) {
+    book_late_answers_locked(deadline.at());
+  }
 }
 
 Expected<p::Granted> SessionState::grant_locked(const p::GrantRequest& wanted,
@@ -275,6 +284,8 @@ std::size_t SessionState::trim() noexcept {
 }
 
 std::size_t SessionState::trim_locked(CallDeadline& deadline) {
+  // What was asked for ahead and comes after this would stay.
+  await_growth_locked(deadline);
   ThreadHeap* const mine = this_threads_heap();
   std::vector<std::uint32_t> free_spans;
   if (mine != nullptr) mine->release_free_spans(free_spans);

@@ -212,6 +212,7 @@ class SessionState {
   [[nodiscard]] Expected<void> obtain_spares_locked(const SpareKind& kind, CallDeadline& deadline);
   [[nodiscard]] std::uint32_t next_batch(const SpareKind& kind);
   void ask_ahead_locked(const SpareKind& kind);
+  void await_growth_locked(CallDeadline& deadline);
   [[nodiscard]] Expected<protocol::Granted> grant_locked(const protocol::GrantRequest& wanted,
                                                          CallDeadline& deadline);
   /// The same; if there is no room, what this process has in reserve goes back first.
