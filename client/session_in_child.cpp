@@ -27,15 +27,6 @@ void ThreadHeap::begin_anew() noexcept {
   known_ = KnownSpan{};
 }
 
-void ThreadHeap::adopt_span(std::uint32_t bin, std::uint32_t first, std::size_t new_window_bytes) {
-  detail::SpanCell cell = cell_of(bin, first);
-  cell.unlisted = 1;
-  std::fill_n(cells + first, cell.granules, cell);
-  window_bytes = std::max(window_bytes, new_window_bytes);
-  spans_[bin].push_back(first);
-  counters_of(bin).granted.add_single_writer(cut_of(bin).block_count);
-}
-
 namespace detail {
 
 using region::kGranuleBytes;

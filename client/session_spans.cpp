@@ -113,7 +113,7 @@ Expected<void*> SessionState::allocate_from(ThreadHeap& heap, std::uint32_t bin,
     if (try_pop(heap, bin, block)) return block;
     // Empty, or damaged at the top by somebody who writes where he should not.
     if (drop_damaged(heap, bin)) continue;
-    if (heap.collect(bin)) continue;
+    if (heap.collect(bin) || adopt_orphan(heap, bin, deadline)) continue;
     const region::SizeClass& size_class = heap.cut_of(bin);
     auto first = take_span(size_class.span_granules, words_of(size_class), deadline);
     if (!first) return first.error();

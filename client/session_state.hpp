@@ -213,6 +213,9 @@ class SessionState {
   [[nodiscard]] std::uint32_t next_batch(const SpareKind& kind);
   void ask_ahead_locked(const SpareKind& kind);
   void await_growth_locked(CallDeadline& deadline);
+  /// True if `heap` has got a span of `bin` with free blocks, of a session that is gone.
+  [[nodiscard]] bool adopt_orphan(ThreadHeap& heap, std::uint32_t bin, CallDeadline& deadline);
+  [[nodiscard]] bool take_over_locked(ThreadHeap& heap, std::uint32_t bin, std::uint64_t first);
   [[nodiscard]] Expected<protocol::Granted> grant_locked(const protocol::GrantRequest& wanted,
                                                          CallDeadline& deadline);
   /// The same; if there is no room, what this process has in reserve goes back first.
@@ -380,6 +383,8 @@ class SessionState {
     bool is_refused = false;  // the latest; no other is made before spans come again
   };
   Ahead ahead_;
+  std::array<std::uint64_t, region::kClassCount> seen_orphan_news_{};  // that were asked about
+  std::vector<std::uint64_t> late_orphans_;   // first granules; adopted too late for who had asked
   std::uint64_t seen_pressure_ = 0;           // the directory's latest that was answered by a trim
   std::map<std::uint32_t, LargeSpan> large_;  // by first granule
   LargeCache large_cache_;

@@ -195,6 +195,17 @@ void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_w
   for (std::uint32_t i = size_class.block_count - 1; i > 0; --i) put(i);
 }
 
+void ThreadHeap::adopt_span(std::uint32_t bin, std::uint32_t first, std::size_t new_window_bytes) {
+  detail::SpanCell cell = cell_of(bin, first);
+  cell.unlisted = 1;
+  std::fill_n(cells + first, cell.granules, cell);
+  window_bytes = std::max(window_bytes, new_window_bytes);
+  // The next refill looks there first.
+  cursors_[bin] = spans_[bin].empty() ? 0 : spans_[bin].size() - 1;
+  spans_[bin].push_back(first);
+  counters_of(bin).granted.add_single_writer(cut_of(bin).block_count);
+}
+
 bool ThreadHeap::collect(std::uint32_t bin) {
   const auto& spans = spans_[bin];
   HeapBin& stack = bins[bin];

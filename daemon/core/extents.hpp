@@ -32,6 +32,7 @@ struct SpanInfo {
   uid_t uid = 0;              // charged for it until it is free again
   std::uint32_t word_count = 0;
   std::uint64_t granted_unix_ns = 0;
+  std::uint32_t orphan_bin = 0;  // of an orphan: the class it is cut for; kLargeBin: none
 };
 
 class Extent {

@@ -27,6 +27,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <allot/expected.hpp>
@@ -130,6 +131,11 @@ class RegionCore {
   /// If the ledger could not be committed, the heap is free again.
   void finish_heap(std::uint32_t heap, bool committed);
   [[nodiscard]] static FileRange heap_range(std::uint32_t heap) noexcept;
+  /// Grants `session` an orphan of its user with free blocks of size class `bin`, whose live blocks stay
+  /// whose they are; nothing if there is none. Looks at a bounded number of them. kBadArgument,
+  /// kSessionQuota.
+  [[nodiscard]] Expected<std::optional<protocol::Adopted>> adopt_orphan(std::uint32_t session,
+                                                                        std::uint64_t bin);
   /// A block of the span at `first` was freed by somebody who does not have the span.
   void note_freed(std::uint64_t first, std::uint64_t now_ns);
 
@@ -239,7 +245,12 @@ class RegionCore {
   void free_span(Extent& extent, std::uint64_t now_ns);
   void recover_span(Extent& extent, std::uint64_t now_ns);
   void finish_recovery(std::uint32_t id);
-  void sweep_orphan(Extent& extent, std::uint64_t now_ns);
+  void add_orphan(Extent& extent);
+  void tell_of_orphan(std::uint32_t bin);
+  [[nodiscard]] std::uint32_t count_free_blocks(const Extent& extent,
+                                                const region::SizeClass& cut) const;
+  /// True if it was free, and is gone.
+  [[nodiscard]] bool sweep_orphan(Extent& extent, std::uint64_t now_ns);
   void look_for_freed_large(std::uint64_t now_ns);
   void take_large_blocks(std::map<std::uint32_t, std::uint64_t>& noticed, std::uint64_t now_ns);
   bool holds_live_block(const Extent& extent) const noexcept;
@@ -290,9 +301,10 @@ class RegionCore {
   std::uint32_t pass_granule_ = 0;
   std::uint32_t next_to_unpin_ = 0;  // those of the pass below it have no pins any more
 
-  std::set<std::uint32_t> orphans_;  // first granules
-  std::uint32_t next_orphan_ = 0;    // where the next sweep begins
-  std::uint32_t next_large_ = 0;     // where it looks for large blocks
+  using OrphanKey = std::pair<std::uint32_t, std::uint32_t>;  // SpanInfo::orphan_bin, first granule
+  std::set<OrphanKey> orphans_;
+  OrphanKey next_orphan_;         // where the next sweep begins
+  std::uint32_t next_large_ = 0;  // where it looks for large blocks
   bool large_left_to_look_at_ = false;
   bool found_large_ = false;                            // in the pass over the extents that goes on
   std::map<std::uint32_t, std::uint64_t> freed_large_;  // first granule -> when noticed

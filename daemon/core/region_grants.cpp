@@ -239,7 +239,7 @@ void RegionCore::free_span(Extent& extent, std::uint64_t now_ns) {
     --holder->second.granted_spans;
     view_.session(holder->first).granted_spans.store_relaxed(holder->second.granted_spans);
   }
-  orphans_.erase(first);
+  orphans_.erase({extent.info.orphan_bin, first});
   freed_large_.erase(first);
   unheard_large_.erase(first);
   taken_.erase(first);

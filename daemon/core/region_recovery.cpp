@@ -1,5 +1,4 @@
-// Recovery: what a dead session held is freed, in slices; orphans and uncollected large blocks are
-// swept.
+// Recovery: what a dead session held is freed, in slices.
 //
 // begin_recovery() is called once the kernel has shown that no image maps the session's presence
 // file: from then on nobody executes a store in its name. The pass visits every span once, at
@@ -9,7 +8,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <utility>
 
 #include "daemon/core/region_core.hpp"
 
@@ -17,13 +15,6 @@ namespace allot::core {
 
 using detail::OwnWord;
 using region::SessionState;
-
-namespace {
-
-constexpr std::uint64_t kWordsPerSweep = 262'144;  // about 0.3 ms
-constexpr std::uint32_t kExtentsPerSweep = 16'384;
-
-}  // namespace
 
 void RegionCore::begin_recovery(std::uint32_t session) {
   const auto found = sessions_.find(session);
@@ -118,8 +109,7 @@ void RegionCore::recover_span(Extent& extent, std::uint64_t now_ns) {
     view_.session(extent.info.session).granted_bytes.store_relaxed(holder.granted_bytes);
     view_.session(extent.info.session).granted_spans.store_relaxed(holder.granted_spans);
     extent.info.session = 0;
-    write_descriptors(extent, region::SpanState::kOrphan);
-    orphans_.insert(first);
+    add_orphan(extent);
     return;
   }
   // What the dead freed last they may not have come to say.
@@ -171,101 +161,6 @@ void RegionCore::fold_heaps(const SessionRecord& record, std::uint32_t id) {
     heaps_used_.reset(it->first);
     it = heap_sessions_.erase(it);
   }
-}
-
-void RegionCore::note_freed(std::uint64_t first, std::uint64_t now_ns) {
-  if (first >= view_.granules()) return;
-  Extent* const extent = extents_.find(static_cast<std::uint32_t>(first));
-  if (extent == nullptr || extent->info.granted_unix_ns == 0) return;
-  if (extent->info.session == 0) {
-    sweep_orphan(*extent, now_ns);
-    return;
-  }
-  if (region::CarveWord::is_one_block(view_.span_ledger(first).carve.load_acquire())) {
-    freed_large_.try_emplace(extent->first(), now_ns);
-    // Where one message comes from others may have been lost.
-    large_left_to_look_at_ = true;
-  }
-}
-
-// Those of which the message was lost: their own words say so.
-void RegionCore::look_for_freed_large(std::uint64_t now_ns) {
-  if (!large_left_to_look_at_) return;
-  for (std::uint32_t looked = 0; looked < kExtentsPerSweep; ++looked) {
-    Extent* const extent = extents_.at_or_after(next_large_);
-    if (extent == nullptr) {
-      next_large_ = 0;
-      large_left_to_look_at_ = std::exchange(found_large_, false);
-      return;
-    }
-    const std::uint32_t first = extent->first();
-    next_large_ = extent->end();
-    if (!extent->is_span() || extent->info.session == 0 || extent->info.granted_unix_ns == 0) {
-      continue;
-    }
-    // Relaxed: take_large_block() looks again, in order.
-    if (!region::CarveWord::is_one_block(view_.span_ledger(first).carve.load_relaxed()) ||
-        OwnWord::owner(view_.word(first, 0).load_relaxed()) != OwnWord::kFreed) {
-      continue;
-    }
-    if (freed_large_.contains(first)) continue;
-    found_large_ = unheard_large_.emplace(first, now_ns).second || found_large_;
-  }
-}
-
-void RegionCore::sweep_orphan(Extent& extent, std::uint64_t now_ns) {
-  // A7 pairs with R7 in the client's free_elsewhere(): a block freed from here on sets it again.
-  (void)view_.span_ledger(extent.first()).hint.exchange_acquire(0);
-  if (!holds_live_block(extent)) free_span(extent, now_ns);
-}
-
-bool RegionCore::sweep_wanted() const noexcept {
-  return !orphans_.empty() || !freed_large_.empty() || !unheard_large_.empty() ||
-         large_left_to_look_at_;
-}
-
-void RegionCore::sweep(std::uint64_t now_ns) {
-  // A slice, from where the last one ended.
-  auto orphan = orphans_.lower_bound(next_orphan_);
-  for (std::uint64_t scanned = 0; scanned < kWordsPerSweep && orphan != orphans_.end();) {
-    Extent* const extent = extents_.find(*orphan++);  // free_span() erases the entry
-    assert(extent != nullptr);
-    scanned += extent->info.word_count;
-    sweep_orphan(*extent, now_ns);
-  }
-  next_orphan_ = orphan == orphans_.end() ? 0 : *orphan;
-  look_for_freed_large(now_ns);
-  take_large_blocks(freed_large_, now_ns);
-  take_large_blocks(unheard_large_, now_ns);
-}
-
-void RegionCore::take_large_blocks(std::map<std::uint32_t, std::uint64_t>& noticed,
-                                   std::uint64_t now_ns) {
-  const std::uint64_t delay_ns = limits_.large_reclaim_delay_ms * 1'000'000;
-  for (auto it = noticed.begin(); it != noticed.end();) {
-    if (now_ns < it->second + delay_ns) {
-      ++it;
-      continue;
-    }
-    Extent* const extent = extents_.find(it->first);
-    it = noticed.erase(it);
-    assert(extent != nullptr);
-    take_large_block(*extent);
-  }
-}
-
-void RegionCore::take_large_block(const Extent& extent) {
-  auto& own = view_.word(extent.first(), 0);
-  std::uint32_t word = own.load_acquire();
-  if (OwnWord::owner(word) != OwnWord::kFreed) return;  // its session was quicker
-  // It may even have cut the span anew: then this word is a small block's.
-  if (!region::CarveWord::is_one_block(view_.span_ledger(extent.first()).carve.load_acquire())) {
-    return;
-  }
-  const std::uint32_t taken = OwnWord::make(OwnWord::kTaken, OwnWord::generation(word));
-  // R4 pairs with A4 in the session's collect_large_locked(): exactly one of the two moves the
-  // word.
-  if (own.compare_exchange_acq_rel(word, taken)) taken_[extent.first()] = 0;
 }
 
 }  // namespace allot::core

@@ -156,6 +156,11 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
   if (const auto* request = std::get_if<p::ReturnSpan>(&message.body)) {
     return done(region->return_spans(session, *request, now.monotonic_ns));
   }
+  if (const auto* request = std::get_if<p::AdoptOrphan>(&message.body)) {
+    auto adopted = region->adopt_orphan(session, request->bin);
+    if (!adopted) return adopted.error();
+    return *adopted ? p::Body(**adopted) : p::Body(p::Done{});
+  }
   if (const auto* request = std::get_if<p::Reserve>(&message.body)) {
     auto reserved = region->reserve(session, *request);
     if (!reserved) return reserved.error();

@@ -13,6 +13,7 @@
 // | ReturnSpan       | client | Done                                             |
 // | Reserve          | client | Reserved                                         |
 // | Unreserve        | client | Done                                             |
+// | AdoptOrphan      | client | Adopted; Done if there is none                   |
 // | AttachHeap       | client | HeapAttached                                     |
 // | Publish, Unpublish, Unpin, ClearChunks | client | Done                       |
 // | Find             | client | Found                                            |
@@ -57,6 +58,7 @@ enum class Kind : std::uint16_t {
   kReserve = 13,
   kUnreserve = 14,
   kClearChunks = 15,
+  kAdoptOrphan = 16,
   kWelcome = 65,
   kChallenge = 66,
   kGranted = 67,
@@ -66,6 +68,7 @@ enum class Kind : std::uint16_t {
   kPeerGone = 71,
   kFailure = 72,
   kReserved = 73,
+  kAdopted = 74,
 };
 
 struct Header {
@@ -160,6 +163,12 @@ struct ClearChunks {
   std::uint64_t handle = 0;
 };
 
+// For a span of the sender's user that is cut for size class `bin` and whose session is gone.
+struct AdoptOrphan {
+  static constexpr Kind kKind = Kind::kAdoptOrphan;
+  std::uint64_t bin = 0;
+};
+
 struct Welcome {
   static constexpr Kind kKind = Kind::kWelcome;
   std::uint32_t session = 0;
@@ -186,6 +195,12 @@ struct Reserved {
   std::uint64_t first = 0;
   std::uint64_t granules = 0;
 };
+// The span at `first` is the receiver's, its live blocks are whose they were.
+struct Adopted {
+  static constexpr Kind kKind = Kind::kAdopted;
+  std::uint64_t first = 0;
+  std::uint64_t high_water_granules = 0;
+};
 struct HeapAttached {
   static constexpr Kind kKind = Kind::kHeapAttached;
   std::uint64_t heap = 0;
@@ -209,10 +224,10 @@ struct Failure {
   std::array<char, 96> detail{};
 };
 
-using Body =
-    std::variant<Hello, ChallengeAnswer, GrantRequest, ReturnSpan, AttachHeap, Publish, Unpublish,
-                 Find, Unpin, Watch, FreedElsewhere, Bye, Reserve, Unreserve, ClearChunks, Welcome,
-                 Challenge, Granted, HeapAttached, Found, Done, PeerGone, Failure, Reserved>;
+using Body = std::variant<Hello, ChallengeAnswer, GrantRequest, ReturnSpan, AttachHeap, Publish,
+                          Unpublish, Find, Unpin, Watch, FreedElsewhere, Bye, Reserve, Unreserve,
+                          ClearChunks, Welcome, Challenge, Granted, HeapAttached, Found, Done,
+                          PeerGone, Failure, Reserved, AdoptOrphan, Adopted>;
 
 struct Message {
   std::uint64_t request = 0;

@@ -50,6 +50,7 @@ std::string layout_text() {
   ALLOT_FIELD(DirectoryHeader, pressure);
   ALLOT_FIELD(DirectoryHeader, boot_epoch);
   ALLOT_FIELD(DirectoryHeader, name);
+  ALLOT_FIELD(DirectoryHeader, orphan_news);
   ALLOT_SIZE(SessionEntry);
   ALLOT_FIELD(SessionEntry, state);
   ALLOT_FIELD(SessionEntry, pid);

@@ -30,7 +30,7 @@ using detail::Atomic;
 
 inline constexpr std::uint64_t kMagic = 0x31544F4C4C41ULL;  // "ALLOT1"
 
-// Written once before any client sees it, but for the three atomics.
+// Written once before any client sees it, but for the atomics.
 struct DirectoryHeader {
   std::uint64_t magic;
   std::uint64_t fingerprint;
@@ -44,7 +44,10 @@ struct DirectoryHeader {
   // Counts the daemons that have served this region.
   Atomic<std::uint64_t> boot_epoch;
   std::array<char, kRegionNameBytes> name;
-  std::array<std::byte, 4000> reserved;
+  // By size class: counts spans that became orphans, and of whose blocks one was freed since. The bins
+  // of large blocks and pools are not used.
+  std::array<Atomic<std::uint64_t>, kBinsPerHeap> orphan_news;
+  std::array<std::byte, 2976> reserved;
 };
 
 enum class SessionState : std::uint8_t { kAbsent = 0, kLive = 1, kDetached = 2, kDraining = 3 };
@@ -138,7 +141,8 @@ static_assert(offsetof(DirectoryHeader, high_water_granules) == 40);
 static_assert(offsetof(DirectoryHeader, pressure) == 48);
 static_assert(offsetof(DirectoryHeader, boot_epoch) == 56);
 static_assert(offsetof(DirectoryHeader, name) == 64);
-static_assert(offsetof(DirectoryHeader, reserved) == 96);
+static_assert(offsetof(DirectoryHeader, orphan_news) == 96);
+static_assert(offsetof(DirectoryHeader, reserved) == 1120);
 
 static_assert(kIsShareable<SessionEntry> && sizeof(SessionEntry) == 64);
 static_assert(offsetof(SessionEntry, pid) == 4 && offsetof(SessionEntry, uid) == 8);

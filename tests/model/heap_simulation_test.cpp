@@ -24,6 +24,7 @@ TEST(HeapSimulation, AgreesWithTheOracleAndDrainsToNothing) {
     if (!HasFailure()) simulation.reuse();
     if (!HasFailure()) simulation.recede();
     if (!HasFailure()) simulation.press();
+    if (!HasFailure()) simulation.inherit();
     if (!HasFailure()) simulation.drain();
     if (HasFailure()) break;
   }
@@ -31,8 +32,8 @@ TEST(HeapSimulation, AgreesWithTheOracleAndDrainsToNothing) {
   if (range.count < 20 || HasFailure()) return;
   // A simulation that never gets there says nothing.
   for (const char* const event :
-       {"address again", "aligned", "allocated", "batch", "hand over", "misuse", "moved", "refused",
-        "stint in another thread", "trimmed"}) {
+       {"address again", "aligned", "allocated", "batch", "hand over", "inherited", "misuse",
+        "moved", "refused", "stint in another thread", "trimmed"}) {
     EXPECT_GT(counts[event], 0U) << event;
   }
 }

@@ -14,6 +14,7 @@ GRANTS = "daemon/core/region_grants.cpp"
 DIRTY = "daemon/core/dirty_ranges.cpp"
 NAMES = "daemon/core/region_names.cpp"
 RECOVERY = "daemon/core/region_recovery.cpp"
+ORPHANS = "daemon/core/region_orphans.cpp"
 RESERVATIONS = "daemon/core/region_reservations.cpp"
 EXTENTS = "daemon/core/extents.cpp"
 SERVICE = "daemon/core/service.cpp"
@@ -34,6 +35,7 @@ HEAP = "client/thread_heap.cpp"
 SPANS = "client/session_spans.cpp"
 POOLS = "client/session_pools.cpp"
 LARGE = "client/large_blocks.cpp"
+ADOPTION = "client/session_orphans.cpp"
 OWNERSHIP = "client/ownership.cpp"
 KNOWN = "client/known_span.hpp"
 
@@ -90,7 +92,7 @@ FAULTS = [
      "dirty_.add(first, extent.granules(), 0);"),
     ("taken_outlives_its_span", GRANTS, "taken_.erase(first); dirty_", "dirty_"),
     ("noted_outlives_its_span", GRANTS, "freed_large_.erase(first);", ""),
-    ("orphan_outlives_its_span", GRANTS, "orphans_.erase(first);", ""),
+    ("orphan_outlives_its_span", GRANTS, "orphans_.erase({extent.info.orphan_bin, first});", ""),
     # recovery
     ("no_new_generation", RECOVERY, "OwnWord::after_free(word, OwnWord::kFreed)",
      "OwnWord::make(OwnWord::kFreed, word)"),
@@ -131,7 +133,25 @@ FAULTS = [
     ("all_that_is_left_reserved", RESERVATIONS, "if (allowed && !is_whole)", "if (false)"),
     ("orphan_still_counted", RECOVERY, "--holder.granted_spans;", ""),
     ("orphan_keeps_its_session", RECOVERY, "extent.info.session = 0;", ""),
-    ("orphan_not_listed", RECOVERY, "orphans_.insert(first);", ""),
+    ("orphan_not_listed", ORPHANS, "orphans_.insert({extent.info.orphan_bin, extent.first()});", ""),
+    ("orphan_of_no_class", ORPHANS, "is_of_class ? carving.bin : region::kLargeBin",
+     "region::kLargeBin"),
+    ("orphan_class_believed", ORPHANS,
+     "carving.kind == region::Carving::Kind::kBlocks && carving.bin < region::kClassCount;",
+     "carving.kind != region::Carving::Kind::kNone;"),
+    ("orphan_adopted_by_strangers", ORPHANS, "extent->info.uid != (*record)->peer.uid ||", ""),
+    ("orphan_adopted_without_room", ORPHANS,
+     "if (count_free_blocks(*extent, cut) < cut.block_count / kBlocksPerFreeOne + 1) continue;", ""),
+    ("orphan_adopted_but_listed", ORPHANS, "orphans_.erase(orphan);", ""),
+    ("orphan_adopted_uncounted", ORPHANS, "++(*record)->granted_spans;", ""),
+    ("orphan_adopted_uncharged", ORPHANS, "(*record)->granted_bytes += bytes;", ""),
+    ("orphan_adopted_beyond_the_quota", ORPHANS,
+     "bytes > quota - (*record)->granted_bytes", "false"),
+    ("orphan_not_announced", ORPHANS, "if (bin < region::kClassCount) view_.header()",
+     "if (false) view_.header()"),
+    ("orphan_frees_not_announced", ORPHANS,
+     "if (!sweep_orphan(*extent, now_ns)) tell_of_orphan(bin);",
+     "(void)sweep_orphan(*extent, now_ns); (void)bin;"),
     ("entry_stays", RECOVERY,
      "view_.session(id).state.store_release(static_cast<std::uint32_t>(SessionState::kAbsent));",
      ""),
@@ -142,8 +162,8 @@ FAULTS = [
      "(void)drop_pins(*id, budget_left, now_ns);"),
     ("pins_dropped_in_one_turn", NAMES, "if (freed && budget_words == 0) return false;", ""),
     ("the_next_dead_keep_their_pins", RECOVERY, "next_to_unpin_ = 0;", ""),
-    ("large_not_noted", RECOVERY, "freed_large_.try_emplace(extent->first(), now_ns);", ""),
-    ("large_taken_at_once", RECOVERY, "if (now_ns < it->second + delay_ns)", "if (false)"),
+    ("large_not_noted", ORPHANS, "freed_large_.try_emplace(extent->first(), now_ns);", ""),
+    ("large_taken_at_once", ORPHANS, "if (now_ns < it->second + delay_ns)", "if (false)"),
     # chunks
     ("chunks_counted_as_blocks", RECOVERY, "if (chunked && i > 0) continue; ++totals_", "++totals_"),
     ("chunks_of_the_dead_stay_open", RECOVERY, "is_abandoned(word, first * std::uint64_t",
@@ -195,10 +215,10 @@ FAULTS = [
     ("notes_beyond_the_words", NOTE,
      "span->word_count < Words::of_record(Words::kRecords)", "span->word_count < 1024"),
     ("notes_of_any_form", NOTE, "return form == Words::kForm ? words", "return form != 99 ? words"),
-    ("small_block_taken", RECOVERY,
+    ("small_block_taken", ORPHANS,
      "if (!region::CarveWord::is_one_block("
      "view_.span_ledger(extent.first()).carve.load_acquire())) { return; }", ""),
-    ("collected_block_taken", RECOVERY,
+    ("collected_block_taken", ORPHANS,
      "if (OwnWord::owner(word) != OwnWord::kFreed) return;", ""),
     # names
     ("publish_hides_exposure", NAMES,
@@ -411,6 +431,18 @@ HEAP_FAULTS = [
      "continue;"),
     ("collect_large_at_any_alignment", LARGE, "if (first % wanted.align_granules != 0) continue;",
      ""),
+    # orphan adoption
+    ("adoption_never_asked_for", SPANS, "|| adopt_orphan(heap, bin, deadline)", ""),
+    ("adoption_asked_for_once", ADOPTION, "if (adopted == nullptr) {",
+     "seen_orphan_news_[bin] = news; if (adopted == nullptr) {"),
+    ("adoption_carves_anew", ADOPTION, "heap.adopt_span(", "heap.carve("),
+    ("adoption_loses_free_blocks", HEAP, "cell.unlisted = 1; std::fill_n(",
+     "cell.unlisted = 0; std::fill_n("),
+    ("adoption_looks_elsewhere_first", HEAP,
+     "cursors_[bin] = spans_[bin].empty() ? 0 : spans_[bin].size() - 1;",
+     "cursors_[bin] = 0;"),
+    ("adoption_of_the_first_granule", HEAP, "std::fill_n(cells + first, cell.granules, cell);",
+     "cells[first] = cell;"),
     # pools and batches
     ("pool_takes_any_block", POOLS, "bin == kAnyBin ||", "true ||"),
     ("pool_alignment_ignored", POOLS,

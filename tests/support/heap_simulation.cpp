@@ -27,19 +27,28 @@ HeapSimulation::HeapSimulation(std::uint64_t seed, Counts& counts)
       random_(seed),
       counts_(counts),
       region_(EmbeddedRegion::create({1024 * kMiB, kCommitLimit}).value()) {
-  for (int i = 0; i < 2; ++i) {
-    Member& one = members_.emplace_back(Member{region_.connect().value(), {}});
-    for (const BlockPoolOptions& options :
-         {BlockPoolOptions{"jobs", 48}, BlockPoolOptions{"pages", 2000},
-          BlockPoolOptions{"lines", 300, kCacheLineBytes}}) {
-      one.pools.push_back(BlockPool::open(one.session, options).value());
-    }
+  for (int i = 0; i < 2; ++i) members_.push_back(connect());
+  replace_second();
+}
+
+HeapSimulation::Member HeapSimulation::connect() {
+  Member one{region_.connect().value(), {}};
+  for (const BlockPoolOptions& options :
+       {BlockPoolOptions{"jobs", 48}, BlockPoolOptions{"pages", 2000},
+        BlockPoolOptions{"lines", 300, kCacheLineBytes}}) {
+    one.pools.push_back(BlockPool::open(one.session, options).value());
   }
+  return one;
+}
+
+void HeapSimulation::replace_second() {
+  Member second = connect();
   Session& giver = members_[0].session;
   void* const here = giver.allocate(1);
-  void* const there = members_[1].session.adopt(giver.offer(here).value()).value();
+  void* const there = second.session.adopt(giver.offer(here).value()).value();
   distance_ = static_cast<std::byte*>(there) - static_cast<std::byte*>(here);
-  EXPECT_EQ(members_[1].session.free(there), Errc::kOk);
+  EXPECT_EQ(second.session.free(there), Errc::kOk);
+  members_[1] = std::move(second);
 }
 
 void HeapSimulation::run(std::uint32_t stints) {
@@ -203,6 +212,44 @@ void HeapSimulation::expect_cached(Session& session, std::size_t freed_granules,
   void* const other = session.allocate(granules * kGranule);
   EXPECT_EQ(region_.audit().granted_bytes, before + granules * kGranule);
   EXPECT_EQ(session.free(other), Errc::kOk);
+}
+
+void HeapSimulation::inherit() {
+  Wanted wanted;
+  wanted.size = 1 + random_.below(std::size_t{1} << random_.below(16U));
+  const std::size_t per_span = region::kSizeClasses.at(region::bin_of(wanted.size)).block_count;
+  free_all();
+  trim(0);
+  trim(1);
+  allocate_batch(1, wanted, per_span * random_.between(1, 6));
+  std::set<const std::byte*> gone;
+  std::vector<Block> kept;
+  const std::size_t one_of_each_span = random_.below(per_span);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    if (i % per_span == one_of_each_span || random_.percent(20)) {
+      Session& heir = members_[0].session;
+      Block& block = blocks_[i];
+      block.handle = members_[1].session.offer(seen_by_owner(block)).value();
+      EXPECT_TRUE(heir.adopt(*block.handle));
+      block.owner = 0;
+      kept.push_back(block);
+    } else {
+      gone.insert(blocks_[i].begin);
+      ranges_.erase(blocks_[i].begin);
+      live_bytes_ -= blocks_[i].size;
+    }
+  }
+  blocks_ = kept;
+  replace_second();  // with its threads' heaps, stacks and all
+  const std::uint64_t granted = audit();
+  stale_.clear();
+  allocate_batch(1, wanted, gone.size());
+  for (std::size_t i = kept.size(); i < blocks_.size(); ++i) {
+    EXPECT_TRUE(gone.contains(blocks_[i].begin))
+        << "a free block of " << wanted.size << " bytes in an orphan was not found";
+  }
+  EXPECT_EQ(audit(), granted) << "of spans that are there";
+  counts_["inherited"] += gone.size();
 }
 
 void HeapSimulation::trim(std::size_t who) {

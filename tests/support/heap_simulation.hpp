@@ -40,6 +40,9 @@ class HeapSimulation {
   void recede();
   /// Who is refused raises the pressure: the other gives back what it holds free, once.
   void press();
+  /// One session ends while the other has some of its blocks: who comes next allocates what was free
+  /// in those spans.
+  void inherit();
   /// All is freed and trimmed: nothing may be left.
   void drain();
 
@@ -65,6 +68,9 @@ class HeapSimulation {
     std::size_t pool = kNoPool;
   };
 
+  [[nodiscard]] Member connect();
+  /// By a session that has just begun; the oracle learns where it sees the region.
+  void replace_second();
   void operate();
   /// Here, or in a thread that uses the heaps which the one before it has left.
   void in_some_thread(const std::function<void()>& body);

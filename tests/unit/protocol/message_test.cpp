@@ -46,6 +46,7 @@ const std::map<std::uint16_t, Shape>& shapes() {
       {13, {"Reserve", 16, {}}},
       {14, {"Unreserve", 8, {}}},
       {15, {"ClearChunks", 8, {}}},
+      {16, {"AdoptOrphan", 8, {}}},
       {65, {"Welcome", 32, {}}},
       {66, {"Challenge", 8, {}}},
       {67, {"Granted", 40, {}}},
@@ -55,6 +56,7 @@ const std::map<std::uint16_t, Shape>& shapes() {
       {71, {"PeerGone", 16, {}}},
       {72, {"Failure", 104, {{8, 96}}}},
       {73, {"Reserved", 16, {}}},
+      {74, {"Adopted", 16, {}}},
   };
   return kShapes;
 }

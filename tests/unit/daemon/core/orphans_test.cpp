@@ -2,6 +2,7 @@
 // others and that nobody collects.
 
 #include <cstdint>
+#include <optional>
 
 #include <gtest/gtest.h>
 
@@ -70,6 +71,143 @@ TEST_F(Orphans, AreNobodysToReturn) {
   region.recover(dead);
   EXPECT_TRUE(refused(region->return_spans(alive, {first}, 1), Errc::kNotOwner));
   EXPECT_TRUE(refused(region->return_spans(0, {first}, 1), Errc::kUnknownSession));
+}
+
+// --- adoption ---
+
+struct Adoptions : Recovery {
+  static constexpr std::uint64_t kBlockBytes = 256;
+  const std::uint32_t bin = bin_of(kBlockBytes);
+  const region::SizeClass& cut = region::kSizeClasses.at(bin);
+  const std::uint32_t heir = region.open_session(1000);
+
+  // Of user 1000; `alive` has its first `live_blocks` blocks.
+  std::uint64_t orphan(std::uint32_t live_blocks = 1) {
+    const std::uint32_t owner = region.open_session(1000);
+    const std::uint64_t first = carved_span(owner, kBlockBytes);
+    for (std::uint32_t i = 0; i < live_blocks; ++i) set_word(first, i, owned_word(alive, 100));
+    region.recover(owner);
+    return first;
+  }
+  std::uint64_t news() const { return region.view().header().orphan_news[bin].load_relaxed(); }
+  std::optional<protocol::Adopted> adopted_by(std::uint32_t session) {
+    return region->adopt_orphan(session, bin).value();
+  }
+};
+
+TEST_F(Adoptions, MakeAnOrphanASpanLikeAnyOther) {
+  const std::uint64_t first = orphan();
+  const std::uint64_t granted = region->totals().granted_bytes;
+  const std::uint64_t bytes = cut.span_granules * kGranuleBytes;
+  const auto adopted = adopted_by(heir);
+  ASSERT_TRUE(adopted);
+  EXPECT_EQ(adopted->first, first);
+  EXPECT_EQ(adopted->high_water_granules, region->high_water_granules());
+  EXPECT_EQ(region.descriptor(first).state, SpanState::kGranted);
+  EXPECT_EQ(region.descriptor(first).session, heir);
+  EXPECT_EQ(word(first, 0), owned_word(alive, 100)) << "its blocks are whose they were";
+  EXPECT_EQ(region->orphan_count(), 0U);
+  EXPECT_EQ(region->session(heir)->granted_bytes, bytes);
+  EXPECT_EQ(region->session(heir)->granted_spans, 1U);
+  EXPECT_EQ(region.view().session(heir).granted_bytes.load_relaxed(), bytes);
+  EXPECT_EQ(region.view().session(heir).granted_spans.load_relaxed(), 1U);
+  EXPECT_EQ(region->totals().granted_bytes, granted);
+  EXPECT_EQ(region->uid_granted_bytes(1000), granted);
+
+  set_word(first, 0, OwnWord::make(OwnWord::kFreed, 101));
+  region->note_freed(first, 1);
+  region->sweep(1);
+  EXPECT_EQ(region.descriptor(first).session, heir) << "who has it gives it back";
+  EXPECT_TRUE(region->return_spans(heir, {first}, 1));
+  EXPECT_EQ(region->totals().granted_bytes, 0U);
+}
+
+TEST_F(Adoptions, EndInAnOrphanAgain) {
+  const std::uint64_t first = orphan();
+  ASSERT_TRUE(adopted_by(heir));
+  region.recover(heir);
+  EXPECT_EQ(region.descriptor(first).state, SpanState::kOrphan);
+  const std::uint32_t next = region.open_session(1000);
+  const auto adopted = adopted_by(next);
+  ASSERT_TRUE(adopted);
+  EXPECT_EQ(adopted->first, first);
+}
+
+TEST_F(Adoptions, AreForTheirUserWhoStaysCharged) {
+  (void)orphan();
+  const std::uint32_t stranger = region.open_session(1002);
+  EXPECT_FALSE(adopted_by(stranger));
+  EXPECT_TRUE(adopted_by(heir));
+}
+
+TEST_F(Adoptions, AreForTheSizeThatIsNeededAndRoom) {
+  (void)orphan(cut.block_count - cut.block_count / 8);
+  EXPECT_FALSE(adopted_by(heir)) << "too few of its blocks are free";
+  EXPECT_FALSE(region->adopt_orphan(heir, bin + 1).value());
+  EXPECT_FALSE(region->adopt_orphan(heir, bin - 1).value());
+  const std::uint64_t roomy = orphan(cut.block_count - cut.block_count / 8 - 1);
+  const auto adopted = adopted_by(heir);
+  ASSERT_TRUE(adopted);
+  EXPECT_EQ(adopted->first, roomy);
+  EXPECT_FALSE(adopted_by(heir));
+}
+
+TEST_F(Adoptions, AreAnnouncedByNewsOfTheirClass) {
+  EXPECT_EQ(news(), 0U);
+  const std::uint64_t first = orphan(2);
+  EXPECT_EQ(news(), 1U);
+  set_word(first, 0, OwnWord::make(OwnWord::kFreed, 101));
+  region->note_freed(first, 1);
+  EXPECT_EQ(news(), 2U);
+  set_word(first, 1, OwnWord::make(OwnWord::kFreed, 101));
+  region->note_freed(first, 1);
+  EXPECT_EQ(news(), 2U) << "it is gone";
+}
+
+TEST(Adoption, CountsForTheSessionsQuota) {
+  core::Limits limits;
+  limits.session_quota_bytes = 8 * kGranuleBytes;
+  test::CoreRegion region(64, limits);
+  const std::uint32_t bin = bin_of(256);
+  const std::uint32_t granules = region::kSizeClasses.at(bin).span_granules;
+  const std::uint32_t owner = region.open_session(1000);
+  const std::uint32_t heir = region.open_session(1000);
+  const std::uint64_t first = region.granted(owner, granules);
+  region.carve(first, bin);
+  region.word(first, 0).store_release(owned_word(heir, 100));
+  region.recover(owner);
+  const std::uint64_t other = region.granted(heir, 8 - granules + 1);
+  EXPECT_TRUE(refused(region->adopt_orphan(heir, bin), Errc::kSessionQuota));
+  EXPECT_TRUE(region->return_spans(heir, {other}, 1));
+  EXPECT_TRUE(region->adopt_orphan(heir, bin).value());
+}
+
+TEST_F(Adoptions, BadRequestsAreRefused) {
+  (void)orphan();
+  EXPECT_TRUE(refused(region->adopt_orphan(heir, region::kLargeBin), Errc::kBadArgument));
+  EXPECT_TRUE(refused(region->adopt_orphan(heir, ~std::uint64_t{0}), Errc::kBadArgument));
+  EXPECT_TRUE(refused(region->adopt_orphan(0, bin), Errc::kUnknownSession));
+  region->begin_recovery(heir);
+  EXPECT_FALSE(region->adopt_orphan(heir, bin)) << "it is dead";
+}
+
+// The carve word is the word of the dead, or of whoever wrote there since.
+TEST_F(Adoptions, BelieveNoCarveWord) {
+  for (const std::uint64_t carve :
+       {region::CarveWord::kLarge, region::CarveWord::blocks(region::kClassCount - 1),
+        region::CarveWord::blocks(255), region::CarveWord::pool(region::kFirstPoolBin, 256),
+        ~std::uint64_t{0}}) {
+    const std::uint32_t owner = region.open_session(1000);
+    const std::uint64_t first = carved_span(owner, kBlockBytes);
+    set_word(first, 1, owned_word(alive, 100));
+    region.view().span_ledger(first).carve.store_release(carve);
+    region.recover(owner);
+    for (std::uint32_t any = 0; any < region::kClassCount; ++any) {
+      const auto adopted = region->adopt_orphan(heir, any);
+      ASSERT_TRUE(adopted);
+      EXPECT_FALSE(*adopted) << carve << ' ' << any;
+    }
+  }
 }
 
 // --- large blocks that nobody collects ---
