@@ -224,7 +224,11 @@ bool ThreadHeap::collect(std::uint32_t bin) {
     // a block freed during it sets the hint again.
     (void)hint.exchange_acquire(0);
     if (!collect_span(bin, first)) break;
-    if (stack.top - stack.bottom >= kEnoughBlocks) break;
+    if (stack.top - stack.bottom >= kEnoughBlocks) {
+      // The next refill goes on in a span that was not looked through.
+      if (cells[first].unlisted != 0) cursor = (cursor == 0 ? spans.size() : cursor) - 1;
+      break;
+    }
   }
   // Before a new span is asked for: one that has no hint. A process killed between its free and the
   // hint leaves a block that nothing else would find.

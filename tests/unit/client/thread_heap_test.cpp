@@ -86,7 +86,6 @@ class ThreadHeapTest : public testing::Test {
     view_.span_ledger(first).hint.store_release(1);
   }
 
- private:
   test::MemoryRegion memory_{kGranules};
   test::GuardedBytes data_{kGranules * kGranuleBytes};
   region::RegionView view_ = memory_.view();
@@ -266,6 +265,36 @@ TEST_F(ThreadHeapTest, OnlySpansWithoutABlockInUseAreReleased) {
     ASSERT_GE(static_cast<std::byte*>(block), data() + second * kGranuleBytes);
   }
   EXPECT_TRUE(detail::try_push(heap(), kept));
+}
+
+TEST_F(ThreadHeapTest, AnAdoptedSpanIsLookedAtBeforeAllOthers) {
+  constexpr std::uint32_t kBin = region::bin_of(1024);
+  const region::SizeClass& cut = kSizeClasses.at(kBin);
+  ASSERT_GT(cut.span_granules, 1U);
+  const std::uint32_t orphan = carve(kBin);
+  EXPECT_EQ(pop_all(kBin).size(), cut.block_count);
+  heap().detach();
+  heap().attach({&session_, &view_, kMe, 0, data_.base(), cells_.data()});
+  std::fill(cells_.begin(), cells_.end(), detail::SpanCell{});
+  constexpr std::uint32_t kInUse = 7;
+  for (std::uint32_t i = 0; i < cut.block_count; ++i) {
+    const std::uint32_t owner = i == kInUse  ? kMe + 1
+                                : i % 2 == 0 ? OwnWord::kFree
+                                             : OwnWord::kFreed;
+    view_.word(orphan, i).store_release(OwnWord::make(owner, i));
+  }
+  for (int i = 0; i < 40; ++i) (void)carve(kBin);  // more than one refill looks at
+  EXPECT_EQ(pop_all(kBin).size(), 40 * cut.block_count);
+
+  heap().adopt_span(kBin, orphan, kGranules * kGranuleBytes);
+  std::set<void*> blocks;
+  while (heap().collect(kBin)) {
+    for (void* const block : pop_all(kBin)) EXPECT_TRUE(blocks.insert(block).second);
+  }
+  EXPECT_EQ(blocks.size(), cut.block_count - 1);
+  EXPECT_FALSE(
+      blocks.contains(data() + orphan * kGranuleBytes + region::block_offset(cut, kInUse)));
+  for (void* const block : blocks) EXPECT_TRUE(detail::try_push(heap(), block));
 }
 
 TEST_F(ThreadHeapTest, ADetachedHeapServesNothing) {

@@ -198,7 +198,7 @@ TEST_F(Adoptions, BelieveNoCarveWord) {
         region::CarveWord::blocks(255), region::CarveWord::pool(region::kFirstPoolBin, 256),
         ~std::uint64_t{0}}) {
     const std::uint32_t owner = region.open_session(1000);
-    const std::uint64_t first = carved_span(owner, kBlockBytes);
+    const std::uint64_t first = carved_span(owner, region::kMinBlockBytes);  // of the first class
     set_word(first, 1, owned_word(alive, 100));
     region.view().span_ledger(first).carve.store_release(carve);
     region.recover(owner);
