@@ -32,13 +32,28 @@ void Upkeep::start_what_is_wanted() {
     boost::asio::post(context_, [this] { recover(); });
   }
   schedule_sweep();
-  if (punch_timer_.is_running() || punch_posted_) return;
+  if (punch_posted_) return;
+  if (std::any_of(regions.begin(), regions.end(),
+                  [](const auto& region) { return region->punch_is_urgent(); })) {
+    punch_timer_.cancel();
+    return post_punch();
+  }
+  start_punch_timer();
+}
+
+void Upkeep::start_punch_timer() {
+  if (punch_timer_.is_running()) return;
   std::optional<std::uint64_t> delay_ms;
-  for (const auto& region : regions) {
+  for (const auto& region : service_.regions()) {
     const std::uint64_t of_region = region->limits().punch_delay_ms;
     if (region->punch_wanted()) delay_ms = std::min(delay_ms.value_or(of_region), of_region);
   }
   if (delay_ms) punch_timer_.start(std::chrono::milliseconds(*delay_ms), [this] { punch(); });
+}
+
+void Upkeep::post_punch() {
+  punch_posted_ = true;
+  boost::asio::post(context_, [this] { punch(); });
 }
 
 void Upkeep::schedule_sweep() {
@@ -75,11 +90,10 @@ void Upkeep::punch() {
     const auto ranges = region.next_punch(kPunchGranules, now_ns);
     if (ranges.empty()) continue;
     for (const core::FileRange& range : ranges) actions_.punch(region, range);
-    punch_posted_ = true;
-    boost::asio::post(context_, [this] { punch(); });
-    return;
+    return post_punch();
   }
-  start_what_is_wanted();
+  // Not at once, however urgent: there is nothing that can be punched now.
+  start_punch_timer();
 }
 
 }  // namespace allot::daemon

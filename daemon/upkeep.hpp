@@ -44,6 +44,8 @@ class Upkeep {
   void schedule_sweep();
   void sweep();
   void punch();
+  void post_punch();
+  void start_punch_timer();
 
   boost::asio::io_context& context_;
   core::Service& service_;

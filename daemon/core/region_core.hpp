@@ -169,6 +169,13 @@ class RegionCore {
   /// What next_punch() gave last could not be punched: it is not zero, and is tried again later.
   void punch_failed(const FileRange& range, std::uint64_t now_ns);
   [[nodiscard]] bool punch_wanted() const noexcept { return !dirty_.is_empty() || !taken_.empty(); }
+  /// So much is free and not punched that next_punch() does not wait any longer.
+  [[nodiscard]] bool punch_is_urgent() const noexcept {
+    return dirty_.granules() > kMostDelayedGranules;
+  }
+
+  // More than a session is likely to want back soon: 128 MiB.
+  static constexpr std::uint64_t kMostDelayedGranules = 2048;
 
   // For reports and the audit.
   struct SessionRecord {

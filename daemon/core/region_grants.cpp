@@ -302,7 +302,7 @@ std::vector<FileRange> RegionCore::next_punch(std::uint32_t max_granules, std::u
     if (punched == extent->granules()) taken_.erase(first);
     return {{RegionFile::kData, start * kGranuleBytes, length * kGranuleBytes}};
   }
-  const std::uint64_t delay_ns = limits_.punch_delay_ms * 1'000'000;
+  const std::uint64_t delay_ns = punch_is_urgent() ? 0 : limits_.punch_delay_ms * 1'000'000;
   if (now_ns < delay_ns) return {};
   const auto dirty = dirty_.take(max_granules, now_ns - delay_ns);
   if (!dirty) return {};

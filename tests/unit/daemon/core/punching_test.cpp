@@ -35,6 +35,24 @@ TEST(Punching, WaitsAWhileAfterTheFree) {
   EXPECT_TRUE(region->next_punch(100, kPlenty).empty());
 }
 
+TEST(Punching, DoesNotWaitWithMoreThanAnybodyMayWantBackSoon) {
+  constexpr auto kMost = static_cast<std::uint32_t>(RegionCore::kMostDelayedGranules);
+  CoreRegion region(4 * kMost);
+  const std::uint32_t session = region.open_session();
+  const std::uint64_t most = region.granted(session, kMost);
+  const std::uint64_t more = region.granted(session, 5);
+  constexpr std::uint64_t kFreedAt = 1'000'000'000;
+  ASSERT_TRUE(region->return_spans(session, {most}, kFreedAt));
+  EXPECT_FALSE(region->punch_is_urgent());
+  EXPECT_TRUE(region->next_punch(100, kFreedAt).empty());
+  ASSERT_TRUE(region->return_spans(session, {more}, kFreedAt));
+  EXPECT_TRUE(region->punch_is_urgent());
+  EXPECT_FALSE(region->next_punch(5, kFreedAt).empty());
+  EXPECT_FALSE(region->punch_is_urgent());
+  EXPECT_TRUE(region->next_punch(100, kFreedAt).empty());
+  EXPECT_EQ(region->dirty_bytes(), kMost * kGranuleBytes);
+}
+
 TEST(Punching, WhatFailedIsDirtyAndTriedAgainLater) {
   CoreRegion region;
   const std::uint32_t session = region.open_session();
