@@ -2,8 +2,7 @@
 //
 // A session allocates 4 GiB in blocks, writes each page, frees all and trims. The clock begins with the
 // last free and ends when less than 5 % of that is left of the region's data file, as the kernel counts
-// its pages. The daemon waits a while before it punches what was freed (punch_delay_ms): that is part of
-// the figure, which is shown without it, too. Beside it, one punch of such a file.
+// its pages. Beside it, one punch of such a file, which nobody has mapped.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -31,7 +30,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kBytes = std::uint64_t{4} << 30;
 constexpr std::uint64_t kQuickBytes = std::uint64_t{256} << 20;
-constexpr double kPunchDelayMs = 200;  // the daemon's default
 constexpr std::size_t kPageBytes = 4096;
 
 double ms_since(Clock::time_point start) {
@@ -105,19 +103,12 @@ std::vector<Measurement> measure_shrink(const Effort& effort) {
   for (const auto& [case_name, block_bytes] : {std::pair{"4 GiB of 4 KiB", std::size_t{4} << 10},
                                                std::pair{"4 GiB of 1 MiB", std::size_t{1} << 20}}) {
     Sample ours;
-    Sample undelayed;
     Sample punch;
     for (int round = 0; round < effort.rounds; ++round) {
       ours.add(shrink_once(session, data, bytes, block_bytes));
       punch.add(punch_once(bytes));
     }
-    for (const double value : ours.values()) undelayed.add(value - kPunchDelayMs);
-    measurements.push_back({"shrink",
-                            case_name,
-                            "ms",
-                            ours,
-                            {{"one punch", punch}},
-                            {{"without the daemon's delay", undelayed}}});
+    measurements.push_back({"shrink", case_name, "ms", ours, {{"one punch", punch}}, {}});
   }
   session.close();
   return measurements;

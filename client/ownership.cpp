@@ -87,7 +87,7 @@ Atomic<std::uint32_t>* SessionState::known_word(std::uint64_t offset_bytes) noex
   if (offset_bytes < heap->window_bytes) {
     const SpanCell& cell = cells_[offset_bytes / kGranuleBytes];
     Atomic<std::uint32_t>* own = nullptr;
-    if (cell.heap == heap) {
+    if (cell.is_of(*heap)) {
       return find_own_word(cell, mapping_.data() + offset_bytes, own) ? own : nullptr;
     }
   }
@@ -148,7 +148,7 @@ Errc SessionState::free(const BlockRef& found, void* block, FreedRun& run,
   }
   const std::uint32_t first = found.span.first;
   const bool of_session = is_of_session(found);
-  const bool to_stack = of_session && heap != nullptr && cells_[first].heap == heap;
+  const bool to_stack = of_session && heap != nullptr && cells_[first].is_of(*heap);
   const bool own_span =
       to_stack || (of_session && found.carving.kind == region::Carving::Kind::kLarge);
   const std::uint32_t next_owner = own_span ? OwnWord::kFree : OwnWord::kFreed;

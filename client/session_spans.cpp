@@ -113,9 +113,11 @@ Expected<void*> SessionState::allocate_from(ThreadHeap& heap, std::uint32_t bin,
     if (try_pop(heap, bin, block)) return block;
     // Empty, or damaged at the top by somebody who writes where he should not.
     if (drop_damaged(heap, bin)) continue;
-    if (heap.collect(bin) || adopt_orphan(heap, bin, deadline)) continue;
+    if (heap.collect(bin)) continue;
     const region::SizeClass& size_class = heap.cut_of(bin);
-    auto first = take_span(size_class.span_granules, words_of(size_class), deadline);
+    const SpareKind kind{size_class.span_granules, words_of(size_class)};
+    if (adopt_orphan(heap, bin, kind, deadline)) continue;
+    auto first = take_span(kind, deadline);
     if (!first) return first.error();
     heap.carve(bin, *first, window_granules_.load_relaxed() * kGranuleBytes);
     if (!heap.is_growing(bin)) continue;
@@ -127,11 +129,9 @@ Expected<void*> SessionState::allocate_from(ThreadHeap& heap, std::uint32_t bin,
 
 // --- spans ---
 
-Expected<std::uint32_t> SessionState::take_span(std::uint32_t granules, std::uint32_t words,
-                                                CallDeadline& deadline) {
+Expected<std::uint32_t> SessionState::take_span(const SpareKind& kind, CallDeadline& deadline) {
   auto lock = lock_open(deadline);
   if (!lock) return lock.error();
-  const SpareKind kind{granules, words};
   book_late_answers_locked();
   if (spares_[kind].empty() && ahead_.request != 0 && ahead_.kind == kind) {
     await_growth_locked(deadline);
@@ -288,9 +288,14 @@ std::size_t SessionState::trim_locked(CallDeadline& deadline) {
   await_growth_locked(deadline);
   ThreadHeap* const mine = this_threads_heap();
   std::vector<std::uint32_t> free_spans;
-  if (mine != nullptr) mine->release_free_spans(free_spans);
+  seen_orphan_news_.fill(0);
+  if (mine != nullptr) {
+    take_over_all_late_locked(*mine);
+    mine->release_free_spans(free_spans);
+  }
   {
     const std::lock_guard parking(parked_mutex_);
+    if (!parked_.empty()) take_over_all_late_locked(*parked_.front());
     for (ThreadHeap* const heap : parked_) heap->release_free_spans(free_spans);
   }
   for (auto& [kind, list] : spares_) {

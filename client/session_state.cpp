@@ -186,7 +186,7 @@ void SessionState::book_late_answers_locked(platform::Deadline until) {
     } else if (const auto* reserved = std::get_if<p::Reserved>(&late); reserved != nullptr) {
       late_reservations_.push_back(static_cast<std::uint32_t>(reserved->first));
     } else if (const auto* adopted = std::get_if<p::Adopted>(&late); adopted != nullptr) {
-      if (open_window_locked(adopted->high_water_granules)) late_orphans_.push_back(adopted->first);
+      late_orphans_.push_back(adopted->first);
     } else if (const auto* attached = std::get_if<p::HeapAttached>(&late); attached != nullptr) {
       if (attached->heap >= region::kHeapLimit) continue;
       late_heaps_.push_back(static_cast<std::uint32_t>(attached->heap));

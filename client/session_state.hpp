@@ -207,15 +207,17 @@ class SessionState {
   [[nodiscard]] Expected<void*> allocate_from_bin(std::uint32_t bin, CallDeadline& deadline);
   [[nodiscard]] Expected<void*> allocate_from(ThreadHeap& heap, std::uint32_t bin,
                                               CallDeadline& deadline);
-  [[nodiscard]] Expected<std::uint32_t> take_span(std::uint32_t granules, std::uint32_t words,
-                                                  CallDeadline& deadline);
+  [[nodiscard]] Expected<std::uint32_t> take_span(const SpareKind& kind, CallDeadline& deadline);
   [[nodiscard]] Expected<void> obtain_spares_locked(const SpareKind& kind, CallDeadline& deadline);
   [[nodiscard]] std::uint32_t next_batch(const SpareKind& kind);
   void ask_ahead_locked(const SpareKind& kind);
   void await_growth_locked(CallDeadline& deadline);
   /// True if `heap` has got a span of `bin` with free blocks, of a session that is gone.
-  [[nodiscard]] bool adopt_orphan(ThreadHeap& heap, std::uint32_t bin, CallDeadline& deadline);
-  [[nodiscard]] bool take_over_locked(ThreadHeap& heap, std::uint32_t bin, std::uint64_t first);
+  [[nodiscard]] bool adopt_orphan(ThreadHeap& heap, std::uint32_t bin, const SpareKind& kind,
+                                  CallDeadline& deadline);
+  [[nodiscard]] bool take_over_late_locked(ThreadHeap& heap, std::uint32_t bin);
+  void take_over_all_late_locked(ThreadHeap& heap);
+  [[nodiscard]] std::uint32_t orphan_bin_locked(std::uint64_t first) const;
   [[nodiscard]] Expected<protocol::Granted> grant_locked(const protocol::GrantRequest& wanted,
                                                          CallDeadline& deadline);
   /// The same; if there is no room, what this process has in reserve goes back first.
@@ -384,7 +386,7 @@ class SessionState {
   };
   Ahead ahead_;
   std::array<std::uint64_t, region::kClassCount> seen_orphan_news_{};  // that were asked about
-  std::vector<std::uint64_t> late_orphans_;   // first granules; adopted too late for who had asked
+  std::vector<std::uint64_t> late_orphans_;   // first granules; adopted, and in no heap
   std::uint64_t seen_pressure_ = 0;           // the directory's latest that was answered by a trim
   std::map<std::uint32_t, LargeSpan> large_;  // by first granule
   LargeCache large_cache_;

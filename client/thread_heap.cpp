@@ -198,7 +198,7 @@ void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_w
 void ThreadHeap::adopt_span(std::uint32_t bin, std::uint32_t first, std::size_t new_window_bytes) {
   detail::SpanCell cell = cell_of(bin, first);
   cell.unlisted = 1;
-  std::fill_n(cells + first, cell.granules, cell);
+  for (std::uint32_t i = 0; i < cell.granules; ++i) cells[first + i].become(cell);
   window_bytes = std::max(window_bytes, new_window_bytes);
   // The next refill looks there first.
   cursors_[bin] = spans_[bin].empty() ? 0 : spans_[bin].size() - 1;

@@ -132,8 +132,8 @@ class RegionCore {
   void finish_heap(std::uint32_t heap, bool committed);
   [[nodiscard]] static FileRange heap_range(std::uint32_t heap) noexcept;
   /// Grants `session` an orphan of its user with free blocks of size class `bin`, whose live blocks stay
-  /// whose they are; nothing if there is none. Looks at a bounded number of them. kBadArgument,
-  /// kSessionQuota.
+  /// whose they are; nothing if there is none, or the session has half of its quota. Looks at a bounded
+  /// number of them. kBadArgument.
   [[nodiscard]] Expected<std::optional<protocol::Adopted>> adopt_orphan(std::uint32_t session,
                                                                         std::uint64_t bin);
   /// A block of the span at `first` was freed by somebody who does not have the span.
@@ -253,11 +253,12 @@ class RegionCore {
   void recover_span(Extent& extent, std::uint64_t now_ns);
   void finish_recovery(std::uint32_t id);
   void add_orphan(Extent& extent);
-  void tell_of_orphan(std::uint32_t bin);
-  [[nodiscard]] std::uint32_t count_free_blocks(const Extent& extent,
-                                                const region::SizeClass& cut) const;
-  /// True if it was free, and is gone.
-  [[nodiscard]] bool sweep_orphan(Extent& extent, std::uint64_t now_ns);
+  /// The class that its carve word says it is cut for; kLargeBin if for none.
+  [[nodiscard]] std::uint32_t bin_of_span(const Extent& extent) const;
+  /// An orphan that is cut for a class, and enough of whose blocks are free.
+  [[nodiscard]] bool is_worth_adopting(const Extent& extent) const;
+  void tell_of_orphan(const Extent& extent);
+  void sweep_orphan(Extent& extent, std::uint64_t now_ns);
   void look_for_freed_large(std::uint64_t now_ns);
   void take_large_blocks(std::map<std::uint32_t, std::uint64_t>& noticed, std::uint64_t now_ns);
   bool holds_live_block(const Extent& extent) const noexcept;
@@ -310,7 +311,9 @@ class RegionCore {
 
   using OrphanKey = std::pair<std::uint32_t, std::uint32_t>;  // SpanInfo::orphan_bin, first granule
   std::set<OrphanKey> orphans_;
-  OrphanKey next_orphan_;         // where the next sweep begins
+  OrphanKey next_orphan_;  // where the next sweep begins
+  std::array<std::uint32_t, region::kClassCount>
+      next_adoption_{};           // where a search begins: granule
   std::uint32_t next_large_ = 0;  // where it looks for large blocks
   bool large_left_to_look_at_ = false;
   bool found_large_ = false;                            // in the pass over the extents that goes on

@@ -1,18 +1,15 @@
 // What stays after a death until its last block is free: orphans, which are swept, or adopted by a
 // session that needs blocks of their size; and large blocks that others freed and nobody collects.
 
-#include <algorithm>
 #include <cassert>
 #include <string>
 #include <utility>
 
-#include "daemon/core/limit_error.hpp"
 #include "daemon/core/region_core.hpp"
 
 namespace allot::core {
 
 using detail::OwnWord;
-using region::SizeClass;
 
 namespace {
 
@@ -20,23 +17,45 @@ constexpr std::uint64_t kWordsPerSweep = 262'144;  // about 0.3 ms
 constexpr std::uint32_t kExtentsPerSweep = 16'384;
 // An orphan is worth its adoption while one in so many of its blocks is free.
 constexpr std::uint32_t kBlocksPerFreeOne = 8;
+// What a look at one costs besides its words, in words.
+constexpr std::uint64_t kWordsPerLook = 256;
 
 }  // namespace
 
-// What the carve word says is the word of the dead: who adopts it looks again.
+// What the carve word says is the word of the dead: it is read again where that matters.
 void RegionCore::add_orphan(Extent& extent) {
   write_descriptors(extent, region::SpanState::kOrphan);
+  extent.info.orphan_bin = bin_of_span(extent);
+  orphans_.insert({extent.info.orphan_bin, extent.first()});
+  tell_of_orphan(extent);
+}
+
+std::uint32_t RegionCore::bin_of_span(const Extent& extent) const {
   const auto span = view_.find_span(extent.first(), high_water_);
+  if (!span) return region::kLargeBin;
   const region::Carving carving = view_.carving_of(*span);
   const bool is_of_class =
       carving.kind == region::Carving::Kind::kBlocks && carving.bin < region::kClassCount;
-  extent.info.orphan_bin = is_of_class ? carving.bin : region::kLargeBin;
-  orphans_.insert({extent.info.orphan_bin, extent.first()});
-  tell_of_orphan(extent.info.orphan_bin);
+  return is_of_class ? carving.bin : region::kLargeBin;
 }
 
-void RegionCore::tell_of_orphan(std::uint32_t bin) {
-  if (bin < region::kClassCount) view_.header().orphan_news[bin].add_single_writer(1);
+bool RegionCore::is_worth_adopting(const Extent& extent) const {
+  const std::uint32_t bin = extent.info.orphan_bin;
+  // A member may have changed the carve word since.
+  if (bin >= region::kClassCount || bin_of_span(extent) != bin) return false;
+  const region::SizeClass& cut = region::kSizeClasses.at(bin);
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < cut.block_count; ++i) {
+    // Relaxed: nothing is done to the blocks here.
+    const std::uint32_t owner = OwnWord::owner(view_.word(extent.first(), i).load_relaxed());
+    if (owner == OwnWord::kFree || owner == OwnWord::kFreed) ++count;
+  }
+  return count > cut.block_count / kBlocksPerFreeOne;
+}
+
+void RegionCore::tell_of_orphan(const Extent& extent) {
+  if (!is_worth_adopting(extent)) return;
+  view_.header().orphan_news.at(extent.info.orphan_bin).add_single_writer(1);
 }
 
 Expected<std::optional<protocol::Adopted>> RegionCore::adopt_orphan(std::uint32_t session,
@@ -46,44 +65,39 @@ Expected<std::optional<protocol::Adopted>> RegionCore::adopt_orphan(std::uint32_
   if (bin >= region::kClassCount) {
     return Error(Errc::kBadArgument, "there is no size class " + std::to_string(bin));
   }
-  const SizeClass& cut = region::kSizeClasses.at(bin);
-  const std::uint64_t bytes = cut.span_granules * region::kGranuleBytes;
-  const std::uint64_t quota = limits_.session_quota_bytes;
-  if ((*record)->granted_bytes > quota || bytes > quota - (*record)->granted_bytes) {
-    return limit_error(Errc::kSessionQuota, "session " + std::to_string(session) + ' ', bytes,
-                       (*record)->granted_bytes, quota, "session_quota_bytes");
-  }
+  const auto wanted = static_cast<std::uint32_t>(bin);
+  const std::uint64_t bytes = region::kSizeClasses.at(bin).span_granules * region::kGranuleBytes;
+  // Others' blocks come with it and count for the quota, half of which stays for the session's own.
+  const bool is_full = (*record)->granted_bytes + bytes > limits_.session_quota_bytes / 2;
+  const auto begin = orphans_.lower_bound({wanted, 0});
+  const auto end = orphans_.lower_bound({wanted + 1, 0});
+  if (is_full || begin == end) return std::optional<protocol::Adopted>();
+
+  // From where the latest search ended, round to there.
+  std::uint32_t& next = next_adoption_.at(bin);
+  auto orphan = orphans_.lower_bound({wanted, next});
+  if (orphan == end) orphan = begin;
+  const auto start = orphan;
   std::uint64_t scanned = 0;
-  for (auto orphan = orphans_.lower_bound({static_cast<std::uint32_t>(bin), 0});
-       orphan != orphans_.end() && orphan->first == bin && scanned < kWordsPerSweep; ++orphan) {
+  do {
     Extent* const extent = extents_.find(orphan->second);
     assert(extent != nullptr);
-    ++scanned;
-    // It stays charged to its user, so that nobody pays for blocks of others.
-    if (extent->info.uid != (*record)->peer.uid || extent->granules() != cut.span_granules)
-      continue;
-    scanned += cut.block_count;
-    if (count_free_blocks(*extent, cut) < cut.block_count / kBlocksPerFreeOne + 1) continue;
-    orphans_.erase(orphan);
-    extent->info.session = session;
-    (*record)->granted_bytes += bytes;
-    ++(*record)->granted_spans;
-    view_.session(session).granted_bytes.store_relaxed((*record)->granted_bytes);
-    view_.session(session).granted_spans.store_relaxed((*record)->granted_spans);
-    write_descriptors(*extent, region::SpanState::kGranted);
-    return std::optional(protocol::Adopted{extent->first(), high_water_});
-  }
+    next = extent->end();
+    scanned += kWordsPerLook + extent->info.word_count;
+    // It stays charged to its user.
+    if (extent->info.uid == (*record)->peer.uid && is_worth_adopting(*extent)) {
+      orphans_.erase(orphan);
+      extent->info.session = session;
+      (*record)->granted_bytes += bytes;
+      ++(*record)->granted_spans;
+      view_.session(session).granted_bytes.store_relaxed((*record)->granted_bytes);
+      view_.session(session).granted_spans.store_relaxed((*record)->granted_spans);
+      write_descriptors(*extent, region::SpanState::kGranted);
+      return std::optional(protocol::Adopted{extent->first(), high_water_});
+    }
+    if (++orphan == end) orphan = begin;
+  } while (orphan != start && scanned < kWordsPerSweep);
   return std::optional<protocol::Adopted>();
-}
-
-std::uint32_t RegionCore::count_free_blocks(const Extent& extent, const SizeClass& cut) const {
-  std::uint32_t count = 0;
-  for (std::uint32_t i = 0; i < std::min(cut.block_count, extent.info.word_count); ++i) {
-    // Relaxed: nothing is done to the blocks here.
-    const std::uint32_t owner = OwnWord::owner(view_.word(extent.first(), i).load_relaxed());
-    if (owner == OwnWord::kFree || owner == OwnWord::kFreed) ++count;
-  }
-  return count;
 }
 
 void RegionCore::note_freed(std::uint64_t first, std::uint64_t now_ns) {
@@ -91,8 +105,7 @@ void RegionCore::note_freed(std::uint64_t first, std::uint64_t now_ns) {
   Extent* const extent = extents_.find(static_cast<std::uint32_t>(first));
   if (extent == nullptr || extent->info.granted_unix_ns == 0) return;
   if (extent->info.session == 0) {
-    const std::uint32_t bin = extent->info.orphan_bin;
-    if (!sweep_orphan(*extent, now_ns)) tell_of_orphan(bin);
+    sweep_orphan(*extent, now_ns);
     return;
   }
   if (region::CarveWord::is_one_block(view_.span_ledger(first).carve.load_acquire())) {
@@ -127,12 +140,14 @@ void RegionCore::look_for_freed_large(std::uint64_t now_ns) {
   }
 }
 
-bool RegionCore::sweep_orphan(Extent& extent, std::uint64_t now_ns) {
+void RegionCore::sweep_orphan(Extent& extent, std::uint64_t now_ns) {
   // A7 pairs with R7 in the client's free_elsewhere(): a block freed from here on sets it again.
-  (void)view_.span_ledger(extent.first()).hint.exchange_acquire(0);
-  if (holds_live_block(extent)) return false;
-  free_span(extent, now_ns);
-  return true;
+  const bool is_hinted = view_.span_ledger(extent.first()).hint.exchange_acquire(0) != 0;
+  if (!holds_live_block(extent)) {
+    free_span(extent, now_ns);
+  } else if (is_hinted) {
+    tell_of_orphan(extent);
+  }
 }
 
 bool RegionCore::sweep_wanted() const noexcept {
@@ -147,7 +162,7 @@ void RegionCore::sweep(std::uint64_t now_ns) {
     Extent* const extent = extents_.find((*orphan++).second);  // free_span() erases the entry
     assert(extent != nullptr);
     scanned += extent->info.word_count;
-    (void)sweep_orphan(*extent, now_ns);
+    sweep_orphan(*extent, now_ns);
   }
   next_orphan_ = orphan == orphans_.end() ? OrphanKey{} : *orphan;
   look_for_freed_large(now_ns);

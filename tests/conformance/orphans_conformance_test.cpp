@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <mutex>
 #include <set>
 #include <thread>
 #include <vector>
@@ -94,6 +93,17 @@ TEST_P(Orphans, AreLeftByWhoNeedsAnotherSizeOrLooksForPatterns) {
   EXPECT_GT(granted(), before);
   EXPECT_EQ(debugged.free(block), Errc::kOk);
   EXPECT_TRUE(session().free_n(kept));
+}
+
+TEST_P(Orphans, AreAdoptedBesideAThreadThatFreesThere) {
+  const auto kept = leave_orphans(8, kPerSpan / 2);
+  std::jthread other([&] {
+    for (void* const block : kept) EXPECT_EQ(session().free(block), Errc::kOk);
+  });
+  std::vector<void*> blocks(8 * kPerSpan / 2);
+  EXPECT_TRUE(session().allocate_n(kSize, blocks));
+  other.join();
+  EXPECT_TRUE(session().free_n(blocks));
 }
 
 TEST_P(Orphans, AreAdoptedOnceWhileTheirBlocksAreFreed) {

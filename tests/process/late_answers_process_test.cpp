@@ -100,39 +100,51 @@ TEST_F(LateAnswers, APinThatCameTooLateEnds) {
   expect_unpinned(session, handle);
 }
 
-// Were it taken for an empty span, its live block would be handed out once more.
-TEST_F(LateAnswers, AnOrphanThatCameTooLateIsAdoptedLater) {
-  const auto spelt = [this](const char* how) {
+class LateOrphans : public LateAnswers {
+ protected:
+  LateOrphans() {
+    EXPECT_EQ(heir_.free(heir_.allocate(64)), Errc::kOk);  // it has a heap
+    {
+      Session owner = Session::connect(spelt("././././.")).value();
+      kept_ = keeper_.adopt(owner.offer(owner.allocate(1000)).value()).value();
+    }
+    while (check().orphans == 0) std::this_thread::yield();
+    daemon().signal(SIGSTOP);
+    EXPECT_EQ(heir_.allocate(1000), nullptr);
+    EXPECT_EQ(Session::last_error().errc(), Errc::kDeadline);
+    resume(heir_);
+  }
+  [[nodiscard]] ConnectOptions spelt(const char* how) {
     ConnectOptions out = options(test::kPatience);
     out.socket_path = daemon().runtime_dir() / how / "client.sock";
     return out;
-  };
-  Session keeper = Session::connect(spelt("././.")).value();
-  Session heir = connect();
-  EXPECT_EQ(heir.free(heir.allocate(64)), Errc::kOk);  // it has a heap
-  void* kept = nullptr;
-  {
-    Session owner = Session::connect(spelt("././././.")).value();
-    kept = keeper.adopt(owner.offer(owner.allocate(1000)).value()).value();
   }
-  std::memset(kept, 0x5A, 1000);
-  while (check().orphans == 0) std::this_thread::yield();
-  daemon().signal(SIGSTOP);
-  EXPECT_EQ(heir.allocate(1000), nullptr);
-  EXPECT_EQ(Session::last_error().errc(), Errc::kDeadline);
-  resume(heir);
+  Session keeper_ = Session::connect(spelt("././.")).value();
+  Session heir_ = connect();
+  void* kept_ = nullptr;
+};
+
+TEST_F(LateOrphans, GoBackWithATrim) {
+  EXPECT_EQ(keeper_.free(kept_), Errc::kOk);
+  (void)heir_.trim();
+  EXPECT_EQ(check().granted_bytes, 0U);
+}
+
+// Were it taken for an empty span, its live block would be handed out once more.
+TEST_F(LateOrphans, AreAdoptedLater) {
+  std::memset(kept_, 0x5A, 1000);
   const std::uint64_t granted = check().granted_bytes;
   std::vector<void*> blocks;
   for (int i = 0; i < 30; ++i) {
-    blocks.push_back(heir.allocate(1000));
+    blocks.push_back(heir_.allocate(1000));
     ASSERT_NE(blocks.back(), nullptr) << Session::last_error().message();
     std::memset(blocks.back(), 0, 1000);
   }
   EXPECT_EQ(check().orphans, 0U);
   EXPECT_EQ(check().granted_bytes, granted);
-  for (int i = 0; i < 1000; ++i) ASSERT_EQ(static_cast<char*>(kept)[i], 0x5A);
-  EXPECT_TRUE(heir.free_n(blocks));
-  EXPECT_EQ(keeper.free(kept), Errc::kOk);
+  for (int i = 0; i < 1000; ++i) ASSERT_EQ(static_cast<char*>(kept_)[i], 0x5A);
+  EXPECT_TRUE(heir_.free_n(blocks));
+  EXPECT_EQ(keeper_.free(kept_), Errc::kOk);
 }
 
 }  // namespace

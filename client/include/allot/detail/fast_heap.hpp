@@ -73,6 +73,29 @@ struct alignas(64) SpanCell {
   std::uint16_t granules;  // 0: not ours
   std::uint16_t unlisted;  // some free block may be on no stack
   std::uint32_t next;      // block that the next scan begins with
+
+  // Of two threads of a session one may free a block that was handed to it, while the other's heap
+  // adopts its span: relaxed, for what the first reads is not its own heap before or after.
+  [[nodiscard]] bool is_of(const FastHeap& one) const noexcept {
+    return __atomic_load_n(&heap, __ATOMIC_RELAXED) == &one;
+  }
+  [[nodiscard]] bool is_of(const HeapBin& one) const noexcept {
+    return __atomic_load_n(&bin, __ATOMIC_RELAXED) == &one;
+  }
+  void become(const SpanCell& cell) noexcept {
+    __atomic_store_n(&heap, cell.heap, __ATOMIC_RELAXED);
+    __atomic_store_n(&bin, cell.bin, __ATOMIC_RELAXED);
+    words = cell.words;
+    base = cell.base;
+    reciprocal = cell.reciprocal;
+    cell_mask = cell.cell_mask;
+    cell_shift = cell.cell_shift;
+    blocks_per_cell = cell.blocks_per_cell;
+    first = cell.first;
+    granules = cell.granules;
+    unlisted = cell.unlisted;
+    next = cell.next;
+  }
 };
 static_assert(sizeof(SpanCell) == 64);
 
@@ -236,7 +259,7 @@ inline std::size_t pop_several(FastHeap& heap, std::size_t bin_index, void** blo
 /// else, or the stack is full: then nothing has changed.
 [[gnu::always_inline]] inline bool try_push(FastHeap& heap, void* block) noexcept {
   const SpanCell* cell = nullptr;
-  if (!find_cell(heap, block, cell) || cell->heap != &heap) [[unlikely]]
+  if (!find_cell(heap, block, cell) || !cell->is_of(heap)) [[unlikely]]
     return false;
   return try_push_in(heap, *cell, block);
 }
@@ -245,7 +268,7 @@ inline std::size_t pop_several(FastHeap& heap, std::size_t bin_index, void** blo
 [[gnu::always_inline]] inline bool try_push_to(FastHeap& heap, std::size_t bin_index,
                                                void* block) noexcept {
   const SpanCell* cell = nullptr;
-  if (!find_cell(heap, block, cell) || cell->bin != &heap.bins.data()[bin_index]) [[unlikely]]
+  if (!find_cell(heap, block, cell) || !cell->is_of(heap.bins.data()[bin_index])) [[unlikely]]
     return false;
   return try_push_in(heap, *cell, block);
 }

@@ -90,6 +90,11 @@ struct Adoptions : Recovery {
     return first;
   }
   std::uint64_t news() const { return region.view().header().orphan_news[bin].load_relaxed(); }
+  void adopts_nothing(std::uint64_t carve) {
+    for (std::uint32_t any = 0; any < region::kClassCount; ++any) {
+      EXPECT_FALSE(region->adopt_orphan(heir, any).value()) << carve << ' ' << any;
+    }
+  }
   std::optional<protocol::Adopted> adopted_by(std::uint32_t session) {
     return region->adopt_orphan(session, bin).value();
   }
@@ -156,15 +161,23 @@ TEST_F(Adoptions, AreAnnouncedByNewsOfTheirClass) {
   EXPECT_EQ(news(), 0U);
   const std::uint64_t first = orphan(2);
   EXPECT_EQ(news(), 1U);
-  set_word(first, 0, OwnWord::make(OwnWord::kFreed, 101));
+  const auto freed = [&](std::uint32_t index) {
+    set_word(first, index, OwnWord::make(OwnWord::kFreed, 101));
+    region.view().span_ledger(first).hint.store_release(1);
+  };
+  freed(0);
+  region->sweep(1);
+  EXPECT_EQ(news(), 2U) << "whether it was reported or not";
   region->note_freed(first, 1);
-  EXPECT_EQ(news(), 2U);
-  set_word(first, 1, OwnWord::make(OwnWord::kFreed, 101));
+  EXPECT_EQ(news(), 2U) << "reported, but nothing was freed";
+  freed(1);
   region->note_freed(first, 1);
   EXPECT_EQ(news(), 2U) << "it is gone";
+  (void)orphan(cut.block_count - 1);
+  EXPECT_EQ(news(), 2U) << "too little of it is free";
 }
 
-TEST(Adoption, CountsForTheSessionsQuota) {
+TEST(Adoption, LeavesHalfOfTheQuotaForTheSessionsOwn) {
   core::Limits limits;
   limits.session_quota_bytes = 8 * kGranuleBytes;
   test::CoreRegion region(64, limits);
@@ -176,10 +189,37 @@ TEST(Adoption, CountsForTheSessionsQuota) {
   region.carve(first, bin);
   region.word(first, 0).store_release(owned_word(heir, 100));
   region.recover(owner);
-  const std::uint64_t other = region.granted(heir, 8 - granules + 1);
-  EXPECT_TRUE(refused(region->adopt_orphan(heir, bin), Errc::kSessionQuota));
+  const std::uint64_t other = region.granted(heir, 4 - granules + 1);
+  EXPECT_FALSE(region->adopt_orphan(heir, bin).value());
   EXPECT_TRUE(region->return_spans(heir, {other}, 1));
   EXPECT_TRUE(region->adopt_orphan(heir, bin).value());
+}
+
+TEST_F(Adoptions, ReachEveryOrphanThoughATurnLooksAtAFew) {
+  const std::uint32_t tiny = bin_of(region::kMinBlockBytes);
+  const region::SizeClass& many = region::kSizeClasses.at(tiny);
+  test::CoreRegion large(512);
+  const std::uint32_t others = large.open_session(1000);
+  const std::uint32_t needy = large.open_session(1000);
+  const std::uint32_t owner = large.open_session(1000);
+  std::uint64_t roomy = 0;
+  for (int i = 0; i < 200; ++i) {
+    roomy = large.granted(owner, many.span_granules, 1, many.block_count);
+    large.carve(roomy, tiny);
+    const std::uint32_t in_use = i == 199 ? 1 : many.block_count;
+    for (std::uint32_t word = 0; word < in_use; ++word) {
+      large.word(roomy, word).store_release(owned_word(others, 100));
+    }
+  }
+  large.recover(owner);
+  EXPECT_FALSE(large->adopt_orphan(needy, tiny).value()) << "a turn must be short";
+  std::optional<protocol::Adopted> adopted;
+  for (int turns = 0; turns < 10 && !adopted; ++turns) {
+    adopted = large->adopt_orphan(needy, tiny).value();
+  }
+  ASSERT_TRUE(adopted);
+  EXPECT_EQ(adopted->first, roomy);
+  EXPECT_FALSE(large->adopt_orphan(needy, tiny).value()) << "round and round";
 }
 
 TEST_F(Adoptions, BadRequestsAreRefused) {
@@ -202,11 +242,14 @@ TEST_F(Adoptions, BelieveNoCarveWord) {
     set_word(first, 1, owned_word(alive, 100));
     region.view().span_ledger(first).carve.store_release(carve);
     region.recover(owner);
-    for (std::uint32_t any = 0; any < region::kClassCount; ++any) {
-      const auto adopted = region->adopt_orphan(heir, any);
-      ASSERT_TRUE(adopted);
-      EXPECT_FALSE(*adopted) << carve << ' ' << any;
-    }
+    adopts_nothing(carve);
+    // Or it is scribbled over later.
+    const std::uint32_t next = region.open_session(1000);
+    const std::uint64_t second = carved_span(next, region::kMinBlockBytes);
+    set_word(second, 1, owned_word(alive, 100));
+    region.recover(next);
+    region.view().span_ledger(second).carve.store_release(carve);
+    adopts_nothing(carve);
   }
 }
 

@@ -1,6 +1,7 @@
 // Recovery: two sessions, one of which will die, and the spans a test gives them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include <gtest/gtest.h>
@@ -13,7 +14,9 @@ namespace allot::core {
 struct Recovery : testing::Test {
   std::uint64_t carved_span(std::uint32_t session, std::uint64_t block_bytes = 256) {
     const std::uint32_t bin = region::bin_of(block_bytes);
-    const std::uint64_t first = region.granted(session, region::kSizeClasses.at(bin).span_granules);
+    const region::SizeClass& cut = region::kSizeClasses.at(bin);
+    const std::uint64_t first = region.granted(session, cut.span_granules, 1,
+                                               std::max(region::kDefaultWords, cut.block_count));
     region.carve(first, bin);
     return first;
   }
