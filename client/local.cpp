@@ -123,6 +123,8 @@ void* allocate_for_new(std::size_t size_bytes, std::size_t alignment) noexcept {
       return block;
     }
   }
+  // For those who are the heap, memory is managed by hand.
+  // NOLINTNEXTLINE(cppcoreguidelines-no-malloc)
   if (alignment <= alignof(std::max_align_t)) return std::malloc(size);
   void* block = nullptr;
   return ::posix_memalign(&block, alignment, size) == 0 ? block : nullptr;
@@ -131,7 +133,7 @@ void* allocate_for_new(std::size_t size_bytes, std::size_t alignment) noexcept {
 void free_for_delete(void* block) noexcept {
   if (block == nullptr) return;
   if (!is_in_heap(block)) {
-    std::free(block);
+    std::free(block);  // NOLINT(cppcoreguidelines-no-malloc): as above
   } else if (LibraryScope::is_inside()) {
     LibraryScope::free_later(block);
   } else {

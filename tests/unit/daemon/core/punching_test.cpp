@@ -37,7 +37,7 @@ TEST(Punching, WaitsAWhileAfterTheFree) {
 
 TEST(Punching, DoesNotWaitWithMoreThanAnybodyMayWantBackSoon) {
   constexpr auto kMost = static_cast<std::uint32_t>(RegionCore::kMostDelayedGranules);
-  CoreRegion region(4 * kMost);
+  CoreRegion region(std::uint64_t{4} * kMost);
   const std::uint32_t session = region.open_session();
   const std::uint64_t most = region.granted(session, kMost);
   const std::uint64_t more = region.granted(session, 5);
