@@ -94,8 +94,11 @@ bool same(const Message& a, const Message& b) {
   return a.request == b.request && a.body.index() == b.body.index() &&
          std::visit(
              [&]<class T>(const T& body) {
-               return std::is_empty_v<T> ||
-                      std::memcmp(&body, &std::get<T>(b.body), sizeof(T)) == 0;
+               if constexpr (std::is_empty_v<T>) {
+                 return true;
+               } else {
+                 return std::memcmp(&body, &std::get<T>(b.body), sizeof(T)) == 0;
+               }
              },
              a.body);
 }

@@ -42,11 +42,11 @@ TEST(FileLayout, TablesOfTheLedgerFollowEachOtherWithoutOverlap) {
 
 // Each of these begins a mapping of its own, on machines with pages of up to 64 KiB.
 TEST(FileLayout, WindowsBeginAtMultiplesOfTheLargestPage) {
-  EXPECT_EQ(FileLayout::kDescriptorsOffset % (64 * 1024), 0U);
-  EXPECT_EQ(FileLayout::kSpanLedgersOffset % (64 * 1024), 0U);
+  EXPECT_EQ(FileLayout::kDescriptorsOffset % kGranuleBytes, 0U);
+  EXPECT_EQ(FileLayout::kSpanLedgersOffset % kGranuleBytes, 0U);
   for (const std::uint64_t granules : kSomeGranules) {
-    EXPECT_EQ(FileLayout{granules}.words_offset() % (64 * 1024), 0U) << granules;
-    EXPECT_EQ(FileLayout{granules}.directory_bytes() % (64 * 1024), 0U) << granules;
+    EXPECT_EQ(FileLayout{granules}.words_offset() % kGranuleBytes, 0U) << granules;
+    EXPECT_EQ(FileLayout{granules}.directory_bytes() % kGranuleBytes, 0U) << granules;
   }
 }
 
