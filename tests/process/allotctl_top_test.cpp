@@ -134,7 +134,7 @@ TEST_F(AllotctlTop, QuitsOnAKeyAndLeavesTheTerminalAsItWas) {
   const RawSession session(daemon_.client_socket());
   for (const char* const keys : {"q", "xyQ", "\x03"}) {
     WatchedProgram top(command({}), On::kTerminal);
-    const termios before = top.settings();
+    const termios before = top.settings_before();
     EXPECT_THAT(top.read_to(kFrame), HasSubstr("\x1b[H\x1b[2J"));
     EXPECT_FALSE(is_same(top.settings(), before));
     top.type(keys);

@@ -24,6 +24,7 @@ WatchedProgram::WatchedProgram(std::vector<std::string> arguments, On where) {
   if (made != 0) throw std::runtime_error("no pipe or terminal");
   output_ = platform::Descriptor(ends[0]);
   platform::Descriptor theirs(ends[1]);
+  if (where == On::kTerminal) (void)::tcgetattr(theirs.get(), &settings_before_);
   std::vector<char*> argv;
   for (std::string& one : arguments) argv.push_back(one.data());
   argv.push_back(nullptr);

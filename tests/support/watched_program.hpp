@@ -28,6 +28,8 @@ class WatchedProgram {
   void type(const std::string& keys) const;
   /// How its terminal is set now.
   [[nodiscard]] termios settings() const;
+  /// How it was set before the program began.
+  [[nodiscard]] const termios& settings_before() const noexcept { return settings_before_; }
 
   void signal(int number) const { child_.signal(number); }
   /// Waits for its end: the exit status, or -1 for a signal.
@@ -40,6 +42,7 @@ class WatchedProgram {
   platform::Descriptor output_;  // the pipe's end, or the terminal's
   platform::Descriptor
       terminal_;  // kept open, so that it can be looked at when the program is gone
+  termios settings_before_{};
   std::string unread_;
   ChildProcess child_;
 };
