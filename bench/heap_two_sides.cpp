@@ -68,9 +68,10 @@ Measurement hand_over(const Side& side, const std::vector<HeapSamples>& samples)
 std::vector<HeapTurn> hand_over_turns(const std::string& size) {
   const std::vector<std::string> in_threads = {"threads-" + size};
   const std::vector<std::string> in_processes = {"processes-" + size};
+  const std::string in_batches = "batches-" + size;
   std::vector<HeapTurn> turns;
   for (const HeapContender& heap : ours()) {
-    turns.push_back({heap, {in_threads[0], in_processes[0]}});
+    turns.push_back({heap, {in_threads[0], in_processes[0], in_batches}});
   }
   for (const HeapContender& heap : mallocs()) turns.push_back({heap, in_threads});
   turns.push_back({pmr_synchronized_heap(), in_threads});
@@ -101,11 +102,17 @@ std::vector<Measurement> measure_hand_over(const Effort& effort) {
     const std::string name = size == "64" ? "64 B" : "16 to 1,024 B";
     const std::string threads = "threads-" + size;
     const std::string processes = "processes-" + size;
-    measurements.push_back(
-        hand_over({name + " between two processes", processes, threads}, samples));
-    measurements.push_back(
-        hand_over({name + " between two processes, shared memory", processes, processes}, samples));
-    measurements.push_back(hand_over({name + " between two threads", threads, threads}, samples));
+    const std::string batches = "batches-" + size;
+    for (const Side& side : {
+             Side{" between two processes", batches, threads},
+             Side{" between two processes, shared memory", batches, processes},
+             Side{" between two processes, one by one", processes, threads},
+             Side{" between two processes, one by one, shared memory", processes, processes},
+             Side{" between two threads", threads, threads},
+         }) {
+      measurements.push_back(
+          hand_over({name + side.name, side.ours_case, side.peers_case}, samples));
+    }
   }
   return measurements;
 }

@@ -1,7 +1,5 @@
 #include "client/exit_watch.hpp"
 
-#include <csignal>
-
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "client/signals_blocked.hpp"
 #include "client/socket_channel.hpp"
 #include "client/timed_lock.hpp"
 #include "shared/platform/seqpacket.hpp"
@@ -23,26 +22,6 @@
 namespace allot {
 
 namespace p = protocol;
-
-namespace {
-
-// Signals are the program's; a thread that is made meanwhile gets none.
-class SignalsBlocked {
- public:
-  SignalsBlocked() noexcept {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_{};
-};
-
-}  // namespace
 
 // What the thread and those who ask it share.
 class ExitWatch::Watcher {

@@ -73,6 +73,7 @@ Expected<std::shared_ptr<detail::SessionState>> open_session(
   parts.channel = std::move(channel);
   parts.exit_watch = std::make_unique<ExitWatch>(sockets, options.region);
   parts.deadline = options.deadline;
+  parts.trim_every = options.trim_every;
   parts.debug = debug;
   return detail::SessionState::open(std::move(parts));
 }
@@ -85,6 +86,10 @@ Session::Session(std::shared_ptr<detail::SessionState> state) noexcept
 Expected<Session> Session::connect(const ConnectOptions& options) {
   if (!protocol::is_valid_name(options.region, region::kRegionNameBytes)) {
     return Error(Errc::kBadName, "region '" + options.region + "'");
+  }
+  if (options.trim_every.count() < 0) {
+    return Error(Errc::kBadArgument,
+                 "trim_every " + std::to_string(options.trim_every.count()) + " ms is negative");
   }
   const auto debug = detail::with_debug_environment(options.debug);
   if (!debug) return debug.error();

@@ -24,7 +24,7 @@ void ThreadHeap::begin_anew() noexcept {
   }
   cursors_.fill(0);
   forgotten_.fill(0);
-  known_ = KnownSpan{};
+  known_.forget();
 }
 
 namespace detail {

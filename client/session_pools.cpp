@@ -79,16 +79,6 @@ void* SessionState::allocate_in_pool(std::uint32_t bin) noexcept {
   return nullptr;
 }
 
-Errc SessionState::free_in_pool(std::uint32_t bin, std::size_t block_bytes, void* block,
-                                FreedRun& run, CallDeadline& deadline) noexcept {
-  region::BlockRef found;
-  if (const Errc errc = locate(block, found, deadline); errc != Errc::kOk) return errc;
-  const bool in_pool =
-      bin == kAnyBin ||
-      (is_of_session(found) ? found.carving.bin == bin : found.carving.block_bytes == block_bytes);
-  return in_pool ? free(found, block, run, deadline) : Errc::kNotInPool;
-}
-
 // --- batches ---
 
 Batch SessionState::allocate_n(std::uint32_t bin, std::span<void*> blocks) noexcept {
@@ -128,28 +118,6 @@ Batch SessionState::finish_batch(std::span<void*> blocks, std::size_t count, Err
   return {count, errc};
 }
 
-Batch SessionState::free_n(std::span<void* const> blocks, std::uint32_t bin,
-                           std::size_t block_bytes) noexcept {
-  CallDeadline deadline(parts_.deadline);
-  Batch batch;
-  FreedRun run;
-  for (void* const block : blocks) {
-    FastHeap& heap = *tls_heaps[slot_];
-    const bool pushed = bin == kAnyBin ? try_push(heap, block) : try_push_to(heap, bin, block);
-    const Errc errc = pushed || block == nullptr
-                          ? Errc::kOk
-                          : free_in_pool(bin, block_bytes, block, run, deadline);
-    if (errc == Errc::kOk) {
-      ++batch.count;
-      continue;
-    }
-    if (batch.errc == Errc::kOk) batch.errc = errc;
-    debug_refused(errc, block);
-  }
-  end_run(run);
-  return batch;
-}
-
 }  // namespace detail
 
 Expected<BlockPool> BlockPool::open(const Session& session, const BlockPoolOptions& options) {
@@ -179,5 +147,13 @@ Batch Session::allocate_n(std::size_t size_bytes, std::span<void*> blocks) noexc
 }
 
 Batch Session::free_n(std::span<void* const> blocks) noexcept { return state_->free_n(blocks); }
+
+Batch Session::offer_n(std::span<const void* const> blocks, std::span<Handle> handles) noexcept {
+  return state_->offer_n(blocks, handles);
+}
+
+Batch Session::adopt_n(std::span<const Handle> handles, std::span<void*> blocks) noexcept {
+  return state_->adopt_n(handles, blocks);
+}
 
 }  // namespace allot

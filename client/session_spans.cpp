@@ -113,6 +113,7 @@ Expected<void*> SessionState::allocate_from(ThreadHeap& heap, std::uint32_t bin,
     if (try_pop(heap, bin, block)) return block;
     // Empty, or damaged at the top by somebody who writes where he should not.
     if (drop_damaged(heap, bin)) continue;
+    give_back_free(heap);
     if (heap.collect(bin)) continue;
     const region::SizeClass& size_class = heap.cut_of(bin);
     const SpareKind kind{size_class.span_granules, words_of(size_class)};
@@ -369,9 +370,31 @@ void SessionState::give_back_surplus(ThreadHeap& heap, std::uint32_t bin) noexce
   if (!lock.owns_lock() || life_error() != Errc::kOk) return;
   std::vector<std::uint32_t> surplus;
   heap.release_surplus(bin, surplus);
-  std::sort(surplus.begin(), surplus.end());
-  for (auto next = surplus.begin(); next != surplus.end();) {
-    const SpanRun run = run_of(next, surplus.end());
+  post_returns_locked(surplus);
+}
+
+// The same of all that a heap has free, once for each round of trims.
+void SessionState::give_back_free(ThreadHeap& heap) noexcept {
+  // Relaxed: nothing is published by it.
+  const std::uint64_t round = trim_round_.load_relaxed();
+  if (heap.trim_round == round) return;
+  const Lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || life_error() != Errc::kOk) return;
+  heap.trim_round = round;
+  std::vector<std::uint32_t> free_spans;
+  heap.release_free_spans(free_spans);
+  post_returns_locked(free_spans);
+}
+
+void SessionState::trim_in_background() noexcept {
+  trim_round_.add_single_writer(1);
+  (void)trim();
+}
+
+void SessionState::post_returns_locked(std::vector<std::uint32_t>& spans) noexcept {
+  std::sort(spans.begin(), spans.end());
+  for (auto next = spans.begin(); next != spans.end();) {
+    const SpanRun run = run_of(next, spans.end());
     debug_forget_returned(*next, run.granules);
     for (auto span = next; span != run.end; ++span) forget_obtained_locked(*span);
     const bool is_sent = parts_.channel->post(p::ReturnSpan{*next, run.granules});

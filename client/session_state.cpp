@@ -32,6 +32,11 @@ Expected<std::shared_ptr<SessionState>> SessionState::open(Parts parts) {
   auto heap = state->attach_heap_locked(deadline);
   if (!heap) return heap.error();
   state->session_heap_ = *heap;
+  if (const auto period = state->parts_.trim_every; period.count() > 0) {
+    auto trim = BackgroundTrim::start(period, [self = state.get()] { self->trim_in_background(); });
+    if (!trim) return trim.error();
+    state->background_trim_ = std::move(*trim);
+  }
   return state;
 }
 
@@ -90,6 +95,7 @@ void SessionState::close() noexcept {
   }
   // First, and without the mutex: a callback that runs may use the session until it returns.
   if (parts_.exit_watch) parts_.exit_watch->stop();
+  background_trim_.reset();
   Lock lock(mutex_);
   // No answer is needed: without it our counters only count as those of a killed session.
   CallDeadline deadline(parts_.deadline);
@@ -130,6 +136,7 @@ void SessionState::become_forked() noexcept {
     parts_.exit_watch->abandon();
     (void)parts_.exit_watch.release();
   }
+  (void)background_trim_.release();
   parts_.files = region::RegionFiles();
   parts_.presence.reset();
 }

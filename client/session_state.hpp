@@ -3,8 +3,8 @@
 // Shared by all Session handles of the process. The fast paths (FastHeap) do not come here. One
 // mutex guards spans, windows, pins and the channel; it may be held for as long as a request takes,
 // so that who wants it gives up at his own deadline. No loop here waits for a store of another
-// process. Split over several files: session_state.cpp (life), session_*.cpp, *_blocks.cpp and
-// ownership.cpp.
+// process. Split over several files: session_state.cpp (life), session_*.cpp, *_blocks.cpp,
+// freeing.cpp and hand_over.cpp.
 //
 // Invariants
 // S1. A span of this session is in exactly one place: a heap's list, spares_, large_ or the list of
@@ -29,6 +29,7 @@
 #include <allot/session.hpp>
 
 #include "client/arena_notes.hpp"
+#include "client/background_trim.hpp"
 #include "client/call_deadline.hpp"
 #include "client/channel.hpp"
 #include "client/exit_watch.hpp"
@@ -64,6 +65,7 @@ class SessionState {
     // Of the process's private heap: mapped already, used by its service too; there are no files.
     std::shared_ptr<region::RegionMapping> private_mapping;
     std::chrono::milliseconds deadline{0};
+    std::chrono::milliseconds trim_every{0};  // 0: never by itself
     DebugOptions debug;
   };
   /// Maps the region and attaches the session's own heap.
@@ -74,12 +76,14 @@ class SessionState {
   SessionState& operator=(const SessionState&) = delete;
   ~SessionState();
 
-  // Memory (session_spans.cpp, large_blocks.cpp, ownership.cpp).
+  // Memory (session_spans.cpp, large_blocks.cpp, freeing.cpp).
   [[nodiscard]] void* allocate(std::size_t size_bytes, std::size_t alignment) noexcept;
   Errc free(void* block) noexcept;
   [[nodiscard]] void* reallocate(void* block, std::size_t size_bytes) noexcept;
   [[nodiscard]] std::size_t usable_size(const void* block) noexcept;
   std::size_t trim() noexcept;
+  /// trim(), and the other threads' heaps are asked to do what is theirs to do.
+  void trim_in_background() noexcept;
 
   // Pools and batches (session_pools.cpp).
   struct OpenedPool {
@@ -94,6 +98,8 @@ class SessionState {
   /// Only of this bin, or another session's of `block_bytes`, unless it is kAnyBin.
   Batch free_n(std::span<void* const> blocks, std::uint32_t bin = kAnyBin,
                std::size_t block_bytes = 0) noexcept;
+  Batch offer_n(std::span<const void* const> blocks, std::span<Handle> handles) noexcept;
+  Batch adopt_n(std::span<const Handle> handles, std::span<void*> blocks) noexcept;
 
   // Reservations (session_reservations.cpp): address space for one arena, made usable from its
   // beginning, span by span. What the calls take and give are addresses of this process.
@@ -112,7 +118,7 @@ class SessionState {
   /// Ends the reservation that begins at `base`; its memory goes back.
   void unreserve(std::byte* base) noexcept;
 
-  // Handles (ownership.cpp).
+  // Handles (hand_over.cpp).
   [[nodiscard]] Expected<Handle> expose(const void* block, bool offer) noexcept;
   [[nodiscard]] Expected<void*> resolve(Handle handle) noexcept;
   [[nodiscard]] Expected<void*> adopt(Handle handle) noexcept;
@@ -248,6 +254,8 @@ class SessionState {
   void relieve_pressure_locked(CallDeadline& deadline);
   void forget_obtained_locked(std::uint32_t first);
   void give_back_surplus(ThreadHeap& heap, std::uint32_t bin) noexcept;
+  void give_back_free(ThreadHeap& heap) noexcept;
+  void post_returns_locked(std::vector<std::uint32_t>& spans) noexcept;
   void keep_span_locked(std::uint32_t first);
 
   // Large blocks.
@@ -303,12 +311,21 @@ class SessionState {
     bool is_empty = true;
     bool of_session = false;
   };
-  [[nodiscard]] Atomic<std::uint32_t>* known_word(std::uint64_t offset_bytes) noexcept;
-  [[nodiscard]] std::uint64_t offset_of(const void* block) const noexcept;
+  [[nodiscard]] Atomic<std::uint32_t>* known_word(const ThreadHeap* heap,
+                                                  std::uint64_t offset_bytes) noexcept;
+  /// This thread's heap, for what needs no debug mode; null where one wants to see every block.
+  [[nodiscard]] ThreadHeap* knowing_heap() const noexcept {
+    FastHeap* const heap = tls_heaps.data()[slot_];
+    return debug_ == nullptr && heap->session == this ? static_cast<ThreadHeap*>(heap) : nullptr;
+  }
+  [[nodiscard]] std::uint64_t offset_of(const void* block) const noexcept {
+    return reinterpret_cast<std::uintptr_t>(block) -
+           reinterpret_cast<std::uintptr_t>(mapping_.data());
+  }
   [[nodiscard]] static bool is_granted(const region::BlockRef& found) noexcept;
   [[nodiscard]] bool is_of_session(const region::BlockRef& found) const noexcept;
   [[nodiscard]] std::uint32_t counted_bin(const region::BlockRef& found) const noexcept;
-  [[nodiscard]] bool free_adopted(const void* block) noexcept;
+  [[nodiscard]] bool free_met(ThreadHeap* heap, const void* block) noexcept;
   static bool set_hint(region::SpanLedger& ledger) noexcept;
   [[nodiscard]] Errc free(const region::BlockRef& found, void* block, FreedRun& run,
                           CallDeadline& deadline) noexcept;
@@ -316,21 +333,20 @@ class SessionState {
                                   FreedRun& run, CallDeadline& deadline) noexcept;
   void end_run(FreedRun& run) noexcept;
   void free_elsewhere(const region::BlockRef& found, bool of_session) noexcept;
+  void prefetch(std::span<const Handle> handles) const noexcept;
   [[nodiscard]] static Batch finish_batch(std::span<void*> blocks, std::size_t count,
                                           Error error) noexcept;
   void count_free(std::uint32_t bin, ThreadHeap* heap) noexcept;
   [[nodiscard]] Expected<void*> take_offered(Handle handle, bool only_own,
                                              CallDeadline& deadline) noexcept;
-  /// `debugged`: the block, where a debug mode is on.
-  [[nodiscard]] Expected<void*> take_offered(Atomic<std::uint32_t>& own, Handle handle,
-                                             bool only_own,
-                                             const region::BlockRef* debugged) noexcept;
+  [[nodiscard]] Errc take_offered(Atomic<std::uint32_t>& own, Handle handle,
+                                  bool only_own) noexcept;
   [[nodiscard]] Expected<region::BlockRef> locate_handle(Handle handle,
                                                          CallDeadline& deadline) noexcept;
   [[nodiscard]] Expected<Handle> expose(const void* block, bool offer,
                                         CallDeadline& deadline) noexcept;
-  [[nodiscard]] Expected<Handle> expose(Atomic<std::uint32_t>& own, std::uint64_t offset_bytes,
-                                        bool offer) const noexcept;
+  [[nodiscard]] Errc expose(Atomic<std::uint32_t>& own, std::uint64_t offset_bytes, bool offer,
+                            Handle& handle) const noexcept;
   [[nodiscard]] Expected<void*> resolve(Handle handle, CallDeadline& deadline) noexcept;
   [[nodiscard]] Expected<void> unpin_locked(Handle handle, CallDeadline& deadline);
   void end_pin(Handle handle, CallDeadline& deadline) noexcept;
@@ -386,7 +402,10 @@ class SessionState {
   };
   Ahead ahead_;
   std::array<std::uint64_t, region::kClassCount> seen_orphan_news_{};  // that were asked about
-  std::vector<std::uint64_t> late_orphans_;   // first granules; adopted, and in no heap
+  std::vector<std::uint64_t> late_orphans_;  // first granules; adopted, and in no heap
+  // Raised when every heap shall give back its free spans, at its own next call that is not fast.
+  detail::Atomic<std::uint64_t> trim_round_{};
+  std::unique_ptr<BackgroundTrim> background_trim_;
   std::uint64_t seen_pressure_ = 0;           // the directory's latest that was answered by a trim
   std::map<std::uint32_t, LargeSpan> large_;  // by first granule
   LargeCache large_cache_;

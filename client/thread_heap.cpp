@@ -3,11 +3,11 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <new>
 
 #include "client/library_scope.hpp"
+#include "client/span_cell.hpp"
 #include "shared/platform/random.hpp"
 
 namespace allot {
@@ -52,6 +52,20 @@ FreeBlock* map_stacks(std::size_t entries) noexcept {
   void* const stacks = ::mmap(nullptr, entries * sizeof(FreeBlock), PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return stacks == MAP_FAILED ? nullptr : static_cast<FreeBlock*>(stacks);
+}
+
+// Asks for the first bytes of the blocks of a refilled stack in the order in which they go out: their
+// lines are in the caches of those who freed them, and a store there holds up all stores behind it.
+void prefetch_to_write(const HeapBin& stack) noexcept {
+  for (const FreeBlock* entry = stack.top; entry != stack.bottom;) {
+    --entry;
+#ifdef __x86_64__
+    // What __builtin_prefetch() would ask for by default is a line to read.
+    asm volatile("prefetchw %0" : : "m"(*static_cast<const std::byte*>(entry->block)));
+#else
+    __builtin_prefetch(entry->block, 1);
+#endif
+  }
 }
 
 void make_stack(HeapBin& bin, FreeBlock* memory, const region::SizeClass& cut) noexcept {
@@ -103,7 +117,7 @@ void ThreadHeap::detach() noexcept {
   window_bytes = 0;
   cells = nullptr;
   view_ = nullptr;
-  known_ = KnownSpan{};
+  known_.forget();
   empty_stacks();
   for (std::size_t i = 0; i < pool_cuts_.size(); ++i) {
     if (pool_cuts_[i].block_bytes == 0) continue;
@@ -143,19 +157,9 @@ SpanCell ThreadHeap::cell_of(std::uint32_t bin, std::uint32_t first) noexcept {
   if (bins[bin].limit == HeapBin{}.limit) {
     make_stack(bins[bin], stacks_ + kStackOffsets[bin], size_class);
   }
-  SpanCell cell{};
+  SpanCell cell = make_span_cell(*view_, data, first, size_class);
   cell.heap = this;
-  cell.words = &view_->word(first, 0);
-  cell.base = data + first * region::kGranuleBytes;
-  cell.reciprocal = size_class.reciprocal;
   cell.bin = &bins[bin];
-  // A medium span is one cell: no offset in it reaches bit 31.
-  const bool small = size_class.cell_bytes == region::kSmallCellBytes;
-  cell.cell_shift = small ? std::bit_width(region::kSmallCellBytes) - 1 : 31;
-  cell.cell_mask = (1U << cell.cell_shift) - 1;
-  cell.blocks_per_cell = size_class.blocks_per_cell;
-  cell.first = first;
-  cell.granules = static_cast<std::uint16_t>(size_class.span_granules);
   return cell;
 }
 
@@ -234,6 +238,7 @@ bool ThreadHeap::collect(std::uint32_t bin) {
   // hint leaves a block that nothing else would find.
   if (stack.top == stack.bottom && !spans.empty()) (void)collect_span(bin, next());
   if (stack.top == stack.bottom) return false;
+  prefetch_to_write(stack);
   counters_of(bin).fills.add_single_writer(1);
   return true;
 }
@@ -254,7 +259,7 @@ bool ThreadHeap::collect_span(std::uint32_t bin, std::uint32_t first) {
       return true;
     }
     // A8 pairs with R8 in SessionState::free(): the freeing process's last writes happen before reuse.
-    std::uint32_t word = cell.words[i].load_acquire();
+    const std::uint32_t word = cell.words[i].load_acquire();
     const std::uint32_t owner = OwnWord::owner(word);
     if (owner != OwnWord::kFree && owner != OwnWord::kFreed) continue;
     if (word != OwnWord::make(owner, word)) continue;  // a flag: damaged, and never handed out
@@ -262,10 +267,10 @@ bool ThreadHeap::collect_span(std::uint32_t bin, std::uint32_t first) {
       cell.unlisted = 1;
       return false;
     }
-    // One try: who moves a word out of freed besides us has taken it for good.
-    if (owner == OwnWord::kFreed &&
-        !cell.words[i].compare_exchange_acq_rel(word, OwnWord::make(OwnWord::kFree, word))) {
-      continue;
+    // A store will do: nobody else moves a small or medium block's word out of freed (own_word.hpp).
+    // R8 pairs with A8: whoever has the span after us sees what we saw of the last writes.
+    if (owner == OwnWord::kFreed) {
+      cell.words[i].store_release(OwnWord::make(OwnWord::kFree, word));
     }
     *stack.top++ = FreeBlock{cell.base + region::block_offset(size_class, i), &cell.words[i]};
   }

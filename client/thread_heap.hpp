@@ -13,7 +13,7 @@
 
 #include <allot/detail/fast_heap.hpp>
 
-#include "client/known_span.hpp"
+#include "client/known_spans.hpp"
 #include "shared/region/region_view.hpp"
 
 namespace allot {
@@ -90,9 +90,14 @@ class ThreadHeap : public detail::FastHeap {
   /// Of `bin`, and all but some that it may need again soon.
   void release_surplus(std::uint32_t bin, std::vector<std::uint32_t>& out);
 
-  /// Where this heap's thread found its latest block.
-  [[nodiscard]] const KnownSpan& known() const noexcept { return known_; }
-  void set_known(const region::BlockRef& found) noexcept { known_ = KnownSpan(*view_, found); }
+  /// Where this heap's thread found blocks lately.
+  [[nodiscard]] const KnownSpans& known() const noexcept { return known_; }
+  void remember(const region::BlockRef& found, std::uint64_t offset_bytes) noexcept {
+    known_.remember(*view_, data, found, offset_bytes);
+  }
+
+  /// The session's latest round of trims that this heap took part in.
+  std::uint64_t trim_round = 0;
 
   void count_free(std::uint32_t bin) noexcept { bins[bin].counters->frees.add_single_writer(1); }
 
@@ -111,7 +116,7 @@ class ThreadHeap : public detail::FastHeap {
 
   detail::FreeBlock* stacks_ = nullptr;  // of the classes, one behind the other
   const region::RegionView* view_ = nullptr;
-  KnownSpan known_;
+  KnownSpans known_;
   std::array<std::vector<std::uint32_t>, region::kBinsPerHeap> spans_;  // first granules
   std::array<std::size_t, region::kBinsPerHeap> cursors_{};
   std::array<std::uint64_t, region::kBinsPerHeap> forgotten_{};  // blocks, since the latest release

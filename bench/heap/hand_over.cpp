@@ -5,7 +5,11 @@
 // offered and adopted; Boost.Interprocess its offsets. ping-pong is the machine's own: one word
 // back and forth between two threads on the two processors, an item for each round trip.
 
+#include <algorithm>
+#include <array>
 #include <chrono>
+#include <span>
+#include <string>
 
 #include "bench/heap/companion.hpp"
 #include "bench/heap/heaps.hpp"
@@ -24,6 +28,15 @@ struct Object {
   void* block;
   std::size_t size_bytes;
 };
+
+using Words = std::span<std::uint64_t, Ring::kBatch>;
+using ConstWords = std::span<const std::uint64_t, Ring::kBatch>;
+
+void check(const void* block, std::uint64_t i) {
+  if (*static_cast<const std::uint64_t*>(block) != i) {
+    throw std::runtime_error("a block came with other bytes than were written");
+  }
+}
 
 /// A pointer, with the size in the bits that pointers of user space leave.
 struct ByPointer {
@@ -62,15 +75,78 @@ struct ByHandle {
 
 class Sizes {
  public:
-  explicit Sizes(bool mixed) {
+  explicit Sizes(bool mixed) : mixed_(mixed) {
     Random random(5);
     for (auto& size : sizes_)
       size = mixed ? static_cast<std::uint16_t>(16 + random.below(1009)) : 64;
   }
+  [[nodiscard]] bool are_mixed() const noexcept { return mixed_; }
   [[nodiscard]] std::size_t of(std::uint64_t i) const noexcept { return sizes_[i % sizes_.size()]; }
 
  private:
+  bool mixed_;
   std::array<std::uint16_t, 4096> sizes_{};
+};
+
+/// One object after the other.
+template <class Passing>
+struct OneByOne {
+  static constexpr Kind kKind = Passing::kKind;
+  template <class Heap>
+  static void make(Heap& heap, Words words, std::uint64_t i, const Sizes& sizes) {
+    for (std::uint64_t& word : words) {
+      const std::size_t size_bytes = sizes.of(i);
+      void* const block = take(heap, size_bytes);
+      *static_cast<std::uint64_t*>(block) = i++;
+      word = Passing::pack(heap, {block, size_bytes});
+    }
+  }
+  template <class Heap>
+  static void use(Heap& heap, ConstWords words, std::uint64_t i) {
+    for (const std::uint64_t word : words) {
+      const Object object = Passing::unpack(heap, word);
+      check(object.block, i++);
+      heap.free(object.block, object.size_bytes);
+    }
+  }
+};
+
+/// As many as the ring publishes by one call each of allocate_n() (where they are all of a size),
+/// offer_n(), adopt_n() and free_n().
+struct ByTheBatch {
+  static constexpr Kind kKind = Kind::kProcess;
+  using Blocks = std::array<void*, Ring::kBatch>;
+  using Handles = std::array<Handle, Ring::kBatch>;
+
+  template <class Heap>
+  static void make(Heap& heap, Words words, std::uint64_t i, const Sizes& sizes) {
+    Blocks blocks;
+    if (sizes.are_mixed()) {
+      for (std::size_t at = 0; at < blocks.size(); ++at)
+        blocks[at] = heap.allocate(sizes.of(i + at));
+    } else {
+      demand(heap.session().allocate_n(sizes.of(i), blocks));
+    }
+    for (void* const block : blocks) *static_cast<std::uint64_t*>(block) = i++;
+    Handles handles;
+    demand(heap.session().offer_n(blocks, handles));
+    std::transform(handles.begin(), handles.end(), words.begin(),
+                   [](Handle handle) { return handle.bits(); });
+  }
+  template <class Heap>
+  static void use(Heap& heap, ConstWords words, std::uint64_t i) {
+    Handles handles;
+    std::transform(words.begin(), words.end(), handles.begin(), Handle::from_bits);
+    Blocks blocks;
+    demand(heap.session().adopt_n(handles, blocks));
+    for (const void* const block : blocks) check(block, i++);
+    demand(heap.session().free_n(blocks));
+  }
+
+ private:
+  static void demand(const Batch& batch) {
+    if (!batch) throw std::runtime_error(std::string(describe(batch.errc)));
+  }
 };
 
 /// The consumer runs from the first iteration to the end of the program.
@@ -84,12 +160,8 @@ class Pipeline {
 
   void pass_all() {
     for (std::uint64_t done = 0; done < kObjects; done += Ring::kBatch) {
-      ring_->put_batch([this](std::uint64_t i) {
-        const std::size_t size_bytes = sizes_.of(i);
-        void* const block = take(heap_, size_bytes);
-        *static_cast<std::uint64_t*>(block) = i;
-        return Passing::pack(heap_, {block, size_bytes});
-      });
+      ring_->put_batch(
+          [this](Words words, std::uint64_t i) { Passing::make(heap_, words, i, sizes_); });
     }
     ring_->drain();
   }
@@ -105,13 +177,7 @@ class Pipeline {
   }
   template <class Own>
   void consume_with(Own& heap) {
-    ring_->take_all([&heap](std::uint64_t word, std::uint64_t i) {
-      const Object object = Passing::unpack(heap, word);
-      if (*static_cast<const std::uint64_t*>(object.block) != i) {
-        throw std::runtime_error("a block came with other bytes than were written");
-      }
-      heap.free(object.block, object.size_bytes);
-    });
+    ring_->take_all([&heap](ConstWords words, std::uint64_t i) { Passing::use(heap, words, i); });
   }
 
   Heap& heap_;
@@ -178,15 +244,20 @@ int main(int argc, char** argv) {
   namespace bench = allot::bench;
   using InThreads = bench::HeapList<bench::MallocHeap, bench::AllotHeap, bench::AllotInlineHeap,
                                     bench::PmrSynchronizedHeap>;
+  using AllotHeaps = bench::HeapList<bench::AllotHeap, bench::AllotInlineHeap>;
   bench::Suite suite(argc, argv);
   suite.add(InThreads{}, "threads-64", bench::Clock::kManual,
-            bench::body<bench::ByPointer, false>());
+            bench::body<bench::OneByOne<bench::ByPointer>, false>());
   suite.add(InThreads{}, "threads-mixed", bench::Clock::kManual,
-            bench::body<bench::ByPointer, true>());
+            bench::body<bench::OneByOne<bench::ByPointer>, true>());
   suite.add(bench::ProcessHeaps{}, "processes-64", bench::Clock::kManual,
-            bench::body<bench::ByHandle, false>());
+            bench::body<bench::OneByOne<bench::ByHandle>, false>());
   suite.add(bench::ProcessHeaps{}, "processes-mixed", bench::Clock::kManual,
-            bench::body<bench::ByHandle, true>());
+            bench::body<bench::OneByOne<bench::ByHandle>, true>());
+  suite.add(AllotHeaps{}, "batches-64", bench::Clock::kManual,
+            bench::body<bench::ByTheBatch, false>());
+  suite.add(AllotHeaps{}, "batches-mixed", bench::Clock::kManual,
+            bench::body<bench::ByTheBatch, true>());
   suite.add(bench::HeapList<bench::Machine>{}, "ping-pong", bench::Clock::kElapsed,
             [](benchmark::State& state, auto& /*heap*/) { bench::play(state); });
   return suite.run();

@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <stdexcept>
 
 namespace allot::bench {
@@ -34,15 +35,17 @@ class Ring {
  public:
   static constexpr std::uint64_t kBatch = 32;
 
-  /// The producer's: puts `make(i)` for each of the next kBatch, then publishes them.
-  template <class Make>
-  void put_batch(Make make) {
+  /// The producer's: `fill(words, i)` makes the next kBatch words, of which the first is the `i`th;
+  /// then they are published.
+  template <class Fill>
+  void put_batch(Fill fill) {
     Patience patience;
     while (put_ + kBatch - taken_.load(std::memory_order_acquire) > kWords) {
       check();
       patience.wait();
     }
-    for (std::uint64_t i = 0; i < kBatch; ++i, ++put_) words_[put_ % kWords] = make(put_);
+    fill(std::span<std::uint64_t, kBatch>(&words_[put_ % kWords], kBatch), put_);
+    put_ += kBatch;
     published_.store(put_, std::memory_order_release);
   }
 
@@ -55,7 +58,8 @@ class Ring {
     }
   }
 
-  /// The consumer's: gives `use(word, i)` all words until the end.
+  /// The consumer's: gives `use(words, i)` kBatch words at a time, of which the first is the `i`th,
+  /// until the end.
   template <class Use>
   void take_all(Use use) {
     std::uint64_t at = 0;
@@ -66,7 +70,8 @@ class Ring {
         patience.wait();
         continue;
       }
-      for (const std::uint64_t end = at + kBatch; at < end; ++at) use(words_[at % kWords], at);
+      use(std::span<const std::uint64_t, kBatch>(&words_[at % kWords], kBatch), at);
+      at += kBatch;
       taken_.store(at, std::memory_order_release);
     }
   }
@@ -78,6 +83,7 @@ class Ring {
 
  private:
   static constexpr std::uint64_t kWords = 1024;
+  static_assert(kWords % kBatch == 0);
 
   void check() const {
     if (failed_.load(std::memory_order_relaxed)) throw std::runtime_error("the consumer failed");

@@ -41,7 +41,7 @@ HEAP_FAMILIES = {
     "batch": (1, ALL_HEAPS),
     "churn": (1, ALL_HEAPS),
     "at-once": (2, {f"{name} in two" for name in (ALL_HEAPS - {"std::pmr"})} | {"one alone"}),
-    "hand-over": (6, {"inlined", "ping-pong"}),
+    "hand-over": (10, {"inlined", "ping-pong"}),
     "shapes": (7, ALL_HEAPS - {"std::pmr"}),
     "growth": (6, {"inlined"}),
     "resident": (1, ALL_HEAPS - {"inlined"}),

@@ -34,10 +34,12 @@ FAST = "client/include/allot/detail/fast_heap.hpp"
 HEAP = "client/thread_heap.cpp"
 SPANS = "client/session_spans.cpp"
 POOLS = "client/session_pools.cpp"
+SESSION = "client/include/allot/session.hpp"
 LARGE = "client/large_blocks.cpp"
 ADOPTION = "client/session_orphans.cpp"
-OWNERSHIP = "client/ownership.cpp"
-KNOWN = "client/known_span.hpp"
+FREEING = "client/freeing.cpp"
+HAND_OVER = "client/hand_over.cpp"
+KNOWN = "client/known_spans.hpp"
 
 # name, file, what stands there (once, spaces do not matter), what is planted
 FAULTS = [
@@ -388,28 +390,51 @@ HEAP_FAULTS = [
      "out.cut = size_class_for(static_cast<std::uint32_t>(block_bytes));",
      "out.cut = size_class_for(static_cast<std::uint32_t>(block_bytes) + 16);"),
     # remote free
-    ("remote_free_keeps_the_generation", OWNERSHIP, "OwnWord::after_free(word, next_owner)",
+    ("remote_free_keeps_the_generation", FREEING, "OwnWord::after_free(word, next_owner)",
      "OwnWord::make(next_owner, word)"),
-    ("remote_free_not_counted", OWNERSHIP,
+    ("remote_free_not_counted", FREEING,
      "count_free(counted_bin(found), heap);", "if (own_span) count_free(counted_bin(found), heap);"),
-    ("adopted_free_not_counted", OWNERSHIP, "heap->count_free(counted_bin(met));", ""),
-    ("adopted_free_gives_no_hint", OWNERSHIP, "set_hint(known.ledger());", ""),
-    ("adopted_free_keeps_the_generation", OWNERSHIP, "OwnWord::after_free(word, OwnWord::kFreed))",
+    ("adopted_free_not_counted", FREEING, "heap->count_free(counted_bin(met));", ""),
+    ("adopted_free_gives_no_hint", FREEING, "set_hint(known.ledger());", ""),
+    ("adopted_free_keeps_the_generation", FREEING, "OwnWord::after_free(word, OwnWord::kFreed))",
      "OwnWord::make(OwnWord::kFreed, word))"),
-    ("adopted_free_of_anothers", OWNERSHIP, "if (OwnWord::owner(word) != id_ || !own->compare",
+    ("adopted_free_of_anothers", FREEING, "if (OwnWord::owner(word) != id_ || !own->compare",
      "if (!OwnWord::is_live(word) || !own->compare"),
     ("known_span_believed_for_ever", KNOWN,
      "|| descriptor_->load_acquire() != descriptor_word_ || "
      "ledger_->carve.load_acquire() != found_.carving.word) {", ") {"),
-    ("known_span_one_granule_long", KNOWN, "? found.span.head.granules * region::kGranuleBytes",
-     "? found.span.head.granules * region::kGranuleBytes + region::kGranuleBytes"),
-    ("remote_free_gives_no_hint", OWNERSHIP, "ledger.hint.store_release(1);", ""),
-    ("remote_run_hints_at_its_end_only", OWNERSHIP,
+    ("known_span_one_granule_long", KNOWN,
+     "bytes_ = found.span.head.granules * region::kGranuleBytes;",
+     "bytes_ = (found.span.head.granules + 1) * region::kGranuleBytes;"),
+    ("met_free_of_its_own_heap", FREEING,
+     "if (!is_granted(met) || cells_[met.span.first].is_of(*heap)) return false;",
+     "if (!is_granted(met)) return false;"),
+    ("met_free_of_an_orphan", FREEING,
+     "if (!is_granted(met) || cells_[met.span.first].is_of(*heap)) return false;",
+     "if (cells_[met.span.first].is_of(*heap)) return false;"),
+    # hand-over
+    ("offer_batch_keeps_a_refused_handle", HAND_OVER, "handles[i] = Handle{};", ""),
+    ("adopt_batch_keeps_a_refused_block", HAND_OVER, "blocks[i] = nullptr;", ""),
+    ("adopted_though_not_offered", HAND_OVER,
+     "if (!OwnWord::is_offered(word)) return Errc::kNotOffered;", ""),
+    ("adopted_by_the_generation_of_another", HAND_OVER,
+     "OwnWord::generation(word) != handle.generation() || !OwnWord::is_live(word)) {"
+     " return Errc::kStaleHandle;",
+     "!OwnWord::is_live(word)) { return Errc::kStaleHandle;"),
+    ("known_of_anothers_region", HAND_OVER,
+     "if (handle.region_tag() == parts_.welcome.region_tag) { own =",
+     "if (true) { own ="),
+    ("offer_of_anothers", HAND_OVER, "if (OwnWord::owner(word) != id_) return check_owner(word);",
+     "if (!OwnWord::is_live(word)) return check_owner(word);"),
+    ("collected_stays_freed", HEAP,
+     "cell.words[i].store_release(OwnWord::make(OwnWord::kFree, word));", ""),
+    ("remote_free_gives_no_hint", FREEING, "ledger.hint.store_release(1);", ""),
+    ("remote_run_hints_at_its_end_only", FREEING,
      "if (!run.is_empty && run.latest.span.first != first) end_run(run);", ""),
-    ("remote_run_never_ends", POOLS, "end_run(run); return batch;", "return batch;"),
-    ("remote_free_of_anothers", OWNERSHIP, "if (owner == id_) return Errc::kOk;",
+    ("remote_run_never_ends", FREEING, "end_run(run); return batch;", "return batch;"),
+    ("remote_free_of_anothers", FREEING, "if (owner == id_) return Errc::kOk;",
      "if (owner >= OwnWord::kFirstSession) return Errc::kOk;"),
-    ("remote_free_called_corrupt", OWNERSHIP, "return owner < OwnWord::kFirstSession",
+    ("remote_free_called_corrupt", FREEING, "return owner < OwnWord::kFirstSession",
      "return owner <= OwnWord::kFirstSession + 1"),
     # collect
     ("collect_ignores_hints", HEAP,
@@ -444,7 +469,7 @@ HEAP_FAULTS = [
     ("adoption_of_the_first_granule", HEAP, "cells[first + i].become(cell);",
      "cells[first].become(cell);"),
     # pools and batches
-    ("pool_takes_any_block", POOLS, "bin == kAnyBin ||", "true ||"),
+    ("pool_takes_any_block", FREEING, "bin == kAnyBin ||", "true ||"),
     ("pool_alignment_ignored", POOLS,
      "std::max<std::size_t>(options.alignment, region::kMinBlockBytes)",
      "std::size_t{region::kMinBlockBytes}"),
@@ -452,8 +477,8 @@ HEAP_FAULTS = [
      "if (popped != 0) break;"),
     ("batch_rest_not_emptied", POOLS,
      "std::fill(blocks.begin() + static_cast<std::ptrdiff_t>(count), blocks.end(), nullptr);", ""),
-    ("batch_counts_what_it_refused", POOLS, "if (errc == Errc::kOk) { ++batch.count;",
-     "++batch.count; if (errc == Errc::kOk) {"),
+    ("batch_counts_what_it_refused", SESSION, "if (one == Errc::kOk) { ++count;",
+     "++count; if (one == Errc::kOk) {"),
     ("batch_pops_what_it_popped", FAST, "blocks[taken] = top->block;",
      "blocks[taken] = (bin.top + (taken & 1))->block;"),
     # spans that go back side by side

@@ -72,8 +72,10 @@ void HeapSimulation::operate() {
     free(any());
   } else if (kind < 840) {
     free_batch(who, 1 + random_.below(100U));
-  } else if (kind < 940) {
+  } else if (kind < 920) {
     hand_over(any());
+  } else if (kind < 940) {
+    hand_over_batch(who, 1 + random_.below(100U));
   } else if (kind < 960) {
     reallocate(any());
   } else if (kind < 990) {

@@ -93,6 +93,8 @@ class HeapSimulation {
   void freed(const Block& block);
   /// Offered; then adopted by the other, retracted, or left like that.
   void hand_over(std::size_t index);
+  /// Some that `who` owns, and what is refused among them, to the other at once.
+  void hand_over_batch(std::size_t who, std::size_t most);
   void reallocate(std::size_t index);
   /// What is no block of ours, or not in that pool, is refused and stays as it is.
   void misuse(const Block& block);

@@ -201,6 +201,54 @@ void HeapSimulation::hand_over(std::size_t index) {
   ++counts_["hand over"];
 }
 
+void HeapSimulation::hand_over_batch(std::size_t who, std::size_t most) {
+  std::vector<Block*> given;
+  std::vector<const void*> addresses;
+  for (Block& block : blocks_) {
+    if (block.owner != who || given.size() == most) continue;
+    given.push_back(&block);
+    addresses.push_back(seen_by(who, block));
+    if (random_.percent(90)) continue;
+    given.push_back(nullptr);
+    addresses.push_back(seen_by(who, block) + 8);
+  }
+  const auto refused_offers = static_cast<std::size_t>(std::ranges::count(given, nullptr));
+  std::vector<Handle> handles(given.size(), Handle::from_bits(1));
+  const Batch offered = members_[who].session.offer_n(addresses, handles);
+  EXPECT_EQ(offered.count, given.size() - refused_offers);
+  EXPECT_EQ(offered.errc, refused_offers == 0 ? Errc::kOk : Errc::kInteriorPointer);
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    EXPECT_EQ(static_cast<bool>(handles[i]), given[i] != nullptr);
+    if (given[i] == nullptr) continue;
+    EXPECT_EQ(given[i]->handle.value_or(handles[i]), handles[i]);
+    given[i]->handle = handles[i];
+    given[i]->owner = 1 - who;
+    given[i]->is_offered = false;
+  }
+  // Beside those that were refused above, which have the empty handle: what is of another life of its
+  // block, or of another region.
+  std::vector<Handle> bad;
+  for (const Handle one : handles) {
+    if (!one || random_.percent(90)) continue;
+    const std::uint32_t other_region = random_.below(2U);
+    bad.push_back(Handle::make(one.region_tag() ^ other_region, one.offset_bytes(),
+                               one.generation() ^ (1U - other_region)));
+  }
+  for (const Handle one : bad) {
+    const auto place = static_cast<std::ptrdiff_t>(random_.below(handles.size() + 1));
+    handles.insert(handles.begin() + place, one);
+    given.insert(given.begin() + place, nullptr);
+  }
+  std::vector<void*> taken(handles.size(), this);
+  const Batch adopted = members_[1 - who].session.adopt_n(handles, taken);
+  EXPECT_EQ(adopted.count, offered.count);
+  EXPECT_EQ(adopted.errc == Errc::kOk, adopted.count == handles.size());
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    EXPECT_EQ(taken[i], given[i] != nullptr ? seen_by_owner(*given[i]) : nullptr);
+  }
+  ++counts_["hand over by the batch"];
+}
+
 void HeapSimulation::reallocate(std::size_t index) {
   if (blocks_[index].is_offered) return;
   const Block before = take(index);

@@ -64,6 +64,11 @@ struct ConnectOptions {
   std::string label;
   /// How long any call waits for the daemon.
   std::chrono::milliseconds deadline{5000};
+  /// How often a thread of the library calls trim(), so that memory goes back while the program's
+  /// threads sleep; each of these gives back its own wholly free spans when it next allocates what
+  /// its heap has no free block of. 0: never. Of a session that this process has there already, the
+  /// first connect's value holds. A negative one is kBadArgument.
+  std::chrono::milliseconds trim_every{0};
   /// What it fills, checks and remembers to find mistakes; ALLOT_DEBUG adds to it. Of a session that
   /// this process has there already the options of its first connect hold.
   DebugOptions debug = {};
@@ -78,9 +83,17 @@ struct FoundBlock {
 
 /// What a call on several blocks did.
 struct Batch {
-  std::size_t count = 0;  // blocks that it allocated or freed
+  std::size_t count = 0;  // blocks that it allocated, freed, offered or adopted
   Errc errc = Errc::kOk;  // why it is not all of them: of the first that was refused
   explicit operator bool() const noexcept { return errc == Errc::kOk; }
+  /// One more was done, or refused.
+  void note(Errc one) noexcept {
+    if (one == Errc::kOk) {
+      ++count;
+    } else if (errc == Errc::kOk) {
+      errc = one;
+    }
+  }
 };
 
 class ALLOT_EXPORT Session {
@@ -152,6 +165,18 @@ class ALLOT_EXPORT Session {
   /// Takes an offered block: this session owns it from now on. Exactly one adopter succeeds.
   /// kStaleHandle, kNotOffered, kForeignRegion, kNotInRegion.
   [[nodiscard]] Expected<void*> adopt(Handle handle) noexcept;
+
+  /// Offers each of `blocks`, as offer() does, into `handles`, which is as long; an empty handle for
+  /// one that is refused, and the others go on. Cheaper than one by one right after the blocks were
+  /// written: each offer waits until what its thread has written is in its processor's cache.
+  /// kBadArgument, and nothing is offered, if the spans differ in length.
+  Batch offer_n(std::span<const void* const> blocks, std::span<Handle> handles) noexcept;
+
+  /// Adopts each of `handles`, as adopt() does, into `blocks`, which is as long; nullptr for one that
+  /// is refused, and the others go on. Cheaper than one by one: the first bytes of all blocks are on
+  /// their way to this processor's cache when it returns. kBadArgument, and nothing is adopted, if
+  /// the spans differ in length.
+  Batch adopt_n(std::span<const Handle> handles, std::span<void*> blocks) noexcept;
 
   /// Takes back what this session offered, unless somebody adopted it (kNotOwner, kNotOffered).
   [[nodiscard]] Expected<void*> retract(Handle handle) noexcept;
