@@ -23,6 +23,9 @@ constexpr std::uint64_t kLeastBatchGranules = 4;  // from the third request on
 constexpr std::uint64_t kUsualBatchGranules = 16;
 constexpr std::uint64_t kMaxBatchGranules = 1024;
 constexpr std::uint64_t kBatchDivisor = 8;
+// A session that was served for so long by what it had asked for once grows slowly.
+constexpr std::chrono::milliseconds kSlowGrowth{250};
+constexpr std::uint64_t kSlowBatchGranules = 8;
 constexpr std::uint64_t kMaxWordsPerBatch = std::uint64_t{1} << 20;  // the daemon's limit
 // Own words that any one-granule span is granted with, so that spare spans serve many classes.
 constexpr std::uint32_t kUsualWords = region::kDefaultWords;
@@ -134,6 +137,8 @@ Expected<std::uint32_t> SessionState::take_span(const SpareKind& kind, CallDeadl
   auto lock = lock_open(deadline);
   if (!lock) return lock.error();
   book_late_answers_locked();
+  const bool is_slow = std::chrono::steady_clock::now() - requested_at_ > kSlowGrowth;
+  if (is_slow) give_back_reserve_locked();
   if (spares_[kind].empty() && ahead_.request != 0 && ahead_.kind == kind) {
     await_growth_locked(deadline);
     // Another request would be one more that is granted to nobody.
@@ -147,13 +152,14 @@ Expected<std::uint32_t> SessionState::take_span(const SpareKind& kind, CallDeadl
   const std::uint32_t first = spares_[kind].back();
   spares_[kind].pop_back();
   relieve_pressure_locked(deadline);
-  ask_ahead_locked(kind);
+  ask_ahead_locked(kind, is_slow);
   return first;
 }
 
 Expected<void> SessionState::obtain_spares_locked(const SpareKind& kind, CallDeadline& deadline) {
   const auto [granules, words] = kind;
   const std::uint32_t batch = next_batch(kind);
+  requested_at_ = std::chrono::steady_clock::now();
   auto granted = batch > 1 ? grant_locked({granules, batch, words, 1}, deadline)
                            : grant_or_trim_locked({granules, 1, words, 1}, deadline);
   if (!granted && batch > 1 && granted.error() != Errc::kDeadline &&
@@ -165,6 +171,20 @@ Expected<void> SessionState::obtain_spares_locked(const SpareKind& kind, CallDea
   ahead_.is_refused = false;
   store_spares_locked(*granted);
   return {};
+}
+
+// All but the few that a session has in reserve which grows slowly.
+void SessionState::give_back_reserve_locked() {
+  std::vector<std::uint32_t> idle;
+  for (auto& [kind, spares] : spares_) {
+    const std::size_t kept = (kSlowBatchGranules + kind.granules - 1) / kind.granules;
+    if (spares.size() <= kept) continue;
+    // Those that would be taken last.
+    const auto end = spares.end() - static_cast<std::ptrdiff_t>(kept);
+    idle.insert(idle.end(), spares.begin(), end);
+    spares.erase(spares.begin(), end);
+  }
+  post_returns_locked(idle);
 }
 
 // Of small sessions up to a quarter of what they have.
@@ -180,13 +200,15 @@ std::uint32_t SessionState::next_batch(const SpareKind& kind) {
 
 // Where a session grows, the next spans are asked for while half of the latest are left, so that
 // nobody waits for them.
-void SessionState::ask_ahead_locked(const SpareKind& kind) {
-  const std::uint32_t batch = next_batch(kind);
+void SessionState::ask_ahead_locked(const SpareKind& kind, bool is_slow) {
+  std::uint32_t batch = next_batch(kind);
   if (ahead_.request != 0 || ahead_.is_refused ||
-      std::uint64_t{batch} * kind.granules < kUsualBatchGranules ||
-      spares_[kind].size() > batch / 2) {
+      std::uint64_t{batch} * kind.granules < kUsualBatchGranules) {
     return;
   }
+  if (is_slow) batch = std::max<std::uint32_t>(kSlowBatchGranules / kind.granules, 1);
+  if (spares_[kind].size() > batch / 2) return;
+  requested_at_ = std::chrono::steady_clock::now();
   ahead_ = {parts_.channel->request_ahead(p::GrantRequest{kind.granules, batch, kind.words, 1}),
             kind, false};
 }

@@ -214,9 +214,10 @@ class SessionState {
   [[nodiscard]] Expected<void*> allocate_from(ThreadHeap& heap, std::uint32_t bin,
                                               CallDeadline& deadline);
   [[nodiscard]] Expected<std::uint32_t> take_span(const SpareKind& kind, CallDeadline& deadline);
+  void give_back_reserve_locked();
   [[nodiscard]] Expected<void> obtain_spares_locked(const SpareKind& kind, CallDeadline& deadline);
   [[nodiscard]] std::uint32_t next_batch(const SpareKind& kind);
-  void ask_ahead_locked(const SpareKind& kind);
+  void ask_ahead_locked(const SpareKind& kind, bool is_slow);
   void await_growth_locked(CallDeadline& deadline);
   /// True if `heap` has got a span of `bin` with free blocks, of a session that is gone.
   [[nodiscard]] bool adopt_orphan(ThreadHeap& heap, std::uint32_t bin, const SpareKind& kind,
@@ -403,6 +404,7 @@ class SessionState {
   Ahead ahead_;
   std::array<std::uint64_t, region::kClassCount> seen_orphan_news_{};  // that were asked about
   std::vector<std::uint64_t> late_orphans_;  // first granules; adopted, and in no heap
+  std::chrono::steady_clock::time_point requested_at_;  // spans, the latest time
   // Raised when every heap shall give back its free spans, at its own next call that is not fast.
   detail::Atomic<std::uint64_t> trim_round_{};
   std::unique_ptr<BackgroundTrim> background_trim_;

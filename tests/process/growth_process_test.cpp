@@ -64,9 +64,25 @@ TEST_F(Growth, IsAskedForAheadOfNeed) {
   Session session = connect(test::kPatience);
   (void)fill(session, 4096, 64 * kMiB);
   for (int step = 0; step < 64; ++step) {
-    (void)fill(session, 4096, kMiB / 4);
-    ASSERT_GE(await_reserve(kMiB), kMiB) << step;
+    (void)fill(session, 4096, kMiB / 8);
+    ASSERT_GE(await_reserve(kMiB / 4), kMiB / 4) << step;
   }
+}
+
+TEST_F(Growth, OfASessionThatGrowsNoMoreTheReserveGoesBack) {
+  Session session = connect(test::kPatience);
+  (void)fill(session, 4096, 64 * kMiB);
+  ASSERT_GE(await_reserve(4 * kMiB), 4 * kMiB);
+  // What is asked for after so long is not worth a reserve.
+  const auto begun = Clock::now();
+  while (Clock::now() - begun < std::chrono::milliseconds(300)) (void)check();
+  const auto reserve = [&] {
+    const test::RegionCheck sums = check();
+    return sums.granted_bytes - sums.live_bytes;
+  };
+  // The first size that this thread has no span of.
+  (void)fill(session, 64, 64);
+  while (reserve() > kMiB) ASSERT_LT(Clock::now() - begun, test::kPatience) << reserve();
 }
 
 TEST_F(Growth, IsAwaitedWhateverElseIsAnsweredBefore) {
