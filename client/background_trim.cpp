@@ -1,5 +1,6 @@
 #include "client/background_trim.hpp"
 
+#include <algorithm>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -10,6 +11,8 @@ namespace allot {
 
 Expected<std::unique_ptr<BackgroundTrim>> BackgroundTrim::start(std::chrono::milliseconds period,
                                                                 std::function<void()> trim) {
+  // No clock reaches as far as the longest durations.
+  period = std::min<std::chrono::milliseconds>(period, std::chrono::years(1));
   std::unique_ptr<BackgroundTrim> self(new BackgroundTrim());
   const SignalsBlocked blocked;
   try {

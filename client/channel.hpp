@@ -3,6 +3,7 @@
 // Used under the session's mutex, so by one thread at a time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -35,6 +36,9 @@ class Channel {
   [[nodiscard]] Outcome latest_outcome() const noexcept { return outcome_; }
   /// Sends a message whose answer nobody waits for. False if it is lost. Any thread.
   virtual bool post(const protocol::Body& body) = 0;
+  /// Posts whose answers were not received as yet, but for FreedElsewhere, which has none. A daemon
+  /// whose answers nobody reads drops the session.
+  [[nodiscard]] virtual std::size_t unanswered_posts() const noexcept { return 0; }
   /// Sends `body`, whose answer is a late one, and returns its number; 0 if it is not sent, or if
   /// this channel answers at once and there is nothing to be gained.
   [[nodiscard]] virtual std::uint64_t request_ahead(const protocol::Body& body) = 0;

@@ -138,32 +138,33 @@ Expected<void*> SessionState::take_offered(Handle handle, bool only_own,
   const auto block = [&] { return static_cast<void*>(mapping_.data() + handle.offset_bytes()); };
   if (handle.region_tag() == parts_.welcome.region_tag) {
     if (auto* const own = known_word(knowing_heap(), handle.offset_bytes()); own != nullptr) {
-      const Errc errc = take_offered(*own, handle, only_own);
+      std::uint32_t before = 0;
+      const Errc errc = take_offered(*own, handle, only_own, before);
       return errc == Errc::kOk ? Expected<void*>(block()) : Error(errc);
     }
   }
   auto found = locate_handle(handle, deadline);
   if (!found) return found.error();
-  const bool was_ours = debug_ != nullptr && OwnWord::owner(found->word->load_relaxed()) == id_;
-  const Errc errc = take_offered(*found->word, handle, only_own);
+  std::uint32_t before = 0;
+  const Errc errc = take_offered(*found->word, handle, only_own, before);
   if (errc != Errc::kOk) return Error(errc);
-  if (debug_ != nullptr && !was_ours) debug_adopted(*found, block());
+  if (debug_ != nullptr && OwnWord::owner(before) != id_) debug_adopted(*found, block());
   return block();
 }
 
-inline Errc SessionState::take_offered(Atomic<std::uint32_t>& own, Handle handle,
-                                       bool only_own) noexcept {
-  std::uint32_t word = own.load_acquire();
+inline Errc SessionState::take_offered(Atomic<std::uint32_t>& own, Handle handle, bool only_own,
+                                       std::uint32_t& before) noexcept {
+  before = own.load_acquire();
   for (int tries = 0; tries < kTries; ++tries) {
-    if (OwnWord::generation(word) != handle.generation() || !OwnWord::is_live(word)) {
+    if (OwnWord::generation(before) != handle.generation() || !OwnWord::is_live(before)) {
       return Errc::kStaleHandle;
     }
-    if (OwnWord::owner(word) == OwnWord::kKept) return Errc::kPublished;
-    if (only_own && OwnWord::owner(word) != id_) return Errc::kNotOwner;
-    if (!OwnWord::is_offered(word)) return Errc::kNotOffered;
-    const std::uint32_t mine = OwnWord::make(id_, word) | OwnWord::kExposed;
+    if (OwnWord::owner(before) == OwnWord::kKept) return Errc::kPublished;
+    if (only_own && OwnWord::owner(before) != id_) return Errc::kNotOwner;
+    if (!OwnWord::is_offered(before)) return Errc::kNotOffered;
+    const std::uint32_t mine = OwnWord::make(id_, before) | OwnWord::kExposed;
     // A10 pairs with R10 in expose(): the giver's writes happen before our reads.
-    if (own.compare_exchange_acq_rel(word, mine)) return Errc::kOk;
+    if (own.compare_exchange_acq_rel(before, mine)) return Errc::kOk;
   }
   return Errc::kCorruptWord;
 }
@@ -182,7 +183,8 @@ Batch SessionState::adopt_n(std::span<const Handle> handles, std::span<void*> bl
       own = known_word(heap, handle.offset_bytes());
     }
     if (own != nullptr) {
-      errc = take_offered(*own, handle, false);
+      std::uint32_t before = 0;
+      errc = take_offered(*own, handle, false, before);
       blocks[i] = mapping_.data() + handle.offset_bytes();
     } else if (const auto block = adopt(handle); block) {
       blocks[i] = *block;

@@ -90,9 +90,15 @@ Expected<std::uint32_t> SessionState::take_large_span_locked(const LargeWanted& 
 
 std::uint32_t SessionState::find_cached_large_locked(const LargeWanted& wanted) {
   const std::uint64_t most = wanted.granules + wanted.granules / kMaxWasteDivisor;
-  for (auto it = large_cache_.lower_bound(wanted.granules);
-       it != large_cache_.end() && it->first <= most; ++it) {
+  for (auto next = large_cache_.lower_bound(wanted.granules);
+       next != large_cache_.end() && next->first <= most;) {
+    const auto it = next++;
     const std::uint32_t first = it->second;
+    const std::uint32_t word = view_.word(first, 0).load_relaxed();
+    if (word != OwnWord::make(OwnWord::kFree, word)) {
+      uncache_large_locked(it);  // damaged, and never handed out
+      continue;
+    }
     if (first % wanted.align_granules != 0) continue;
     // Every span has one unit of words at least: the directory need not be read for that.
     if (wanted.words > region::kWordsPerUnit) {
@@ -111,6 +117,8 @@ bool SessionState::collect_large_locked(CallDeadline& deadline) {
     if (span.cached) continue;
     auto& own = view_.word(first, 0);
     std::uint32_t word = own.load_acquire();
+    // With a flag it is damaged, and stays where it is.
+    if (word != OwnWord::make(OwnWord::owner(word), word)) continue;
     if (OwnWord::owner(word) == OwnWord::kTaken) taken.push_back(first);
     // Freed by us, while the mutex was not to be had.
     if (OwnWord::owner(word) == OwnWord::kFree) cache_large_locked(first);
@@ -163,6 +171,18 @@ std::size_t SessionState::return_cached_large_locked(CallDeadline& deadline) {
   }
   for (const std::uint32_t first : kept) cache_large_locked(first);
   return given_back;
+}
+
+void SessionState::post_cached_large_locked() noexcept {
+  while (!large_cache_.empty() && may_post_locked()) {
+    const std::uint32_t first = large_cache_.begin()->second;
+    uncache_large_locked(large_cache_.begin());
+    auto span = large_.extract(first);
+    debug_forget_returned(first, 0);
+    if (parts_.channel->post(protocol::ReturnSpan{first, 0})) continue;
+    large_.insert(std::move(span));
+    return cache_large_locked(first);
+  }
 }
 
 void SessionState::keep_freed_large(std::uint32_t first, CallDeadline& deadline) {

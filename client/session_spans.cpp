@@ -24,7 +24,9 @@ constexpr std::uint64_t kUsualBatchGranules = 16;
 constexpr std::uint64_t kMaxBatchGranules = 1024;
 constexpr std::uint64_t kBatchDivisor = 8;
 // A session that was served for so long by what it had asked for once grows slowly.
-constexpr std::chrono::milliseconds kSlowGrowth{250};
+constexpr std::chrono::milliseconds kSlowGrowth{100};
+// Far fewer than the daemon's socket holds answers.
+constexpr std::size_t kMaxUnansweredPosts = 64;
 constexpr std::uint64_t kSlowBatchGranules = 8;
 constexpr std::uint64_t kMaxWordsPerBatch = std::uint64_t{1} << 20;  // the daemon's limit
 // Own words that any one-granule span is granted with, so that spare spans serve many classes.
@@ -116,7 +118,7 @@ Expected<void*> SessionState::allocate_from(ThreadHeap& heap, std::uint32_t bin,
     if (try_pop(heap, bin, block)) return block;
     // Empty, or damaged at the top by somebody who writes where he should not.
     if (drop_damaged(heap, bin)) continue;
-    give_back_free(heap);
+    give_back_free(heap, bin);
     if (heap.collect(bin)) continue;
     const region::SizeClass& size_class = heap.cut_of(bin);
     const SpareKind kind{size_class.span_granules, words_of(size_class)};
@@ -137,7 +139,9 @@ Expected<std::uint32_t> SessionState::take_span(const SpareKind& kind, CallDeadl
   auto lock = lock_open(deadline);
   if (!lock) return lock.error();
   book_late_answers_locked();
-  const bool is_slow = std::chrono::steady_clock::now() - requested_at_ > kSlowGrowth;
+  // Not where it is the daemon that is slow.
+  const bool is_slow =
+      ahead_.request == 0 && std::chrono::steady_clock::now() - requested_at_ > kSlowGrowth;
   if (is_slow) give_back_reserve_locked();
   if (spares_[kind].empty() && ahead_.request != 0 && ahead_.kind == kind) {
     await_growth_locked(deadline);
@@ -395,8 +399,9 @@ void SessionState::give_back_surplus(ThreadHeap& heap, std::uint32_t bin) noexce
   post_returns_locked(surplus);
 }
 
-// The same of all that a heap has free, once for each round of trims.
-void SessionState::give_back_free(ThreadHeap& heap) noexcept {
+// The same of all that a heap has free, but for a span of the bin that it wants a block of, once for
+// each round of trims.
+void SessionState::give_back_free(ThreadHeap& heap, std::uint32_t wanted_bin) noexcept {
   // Relaxed: nothing is published by it.
   const std::uint64_t round = trim_round_.load_relaxed();
   if (heap.trim_round == round) return;
@@ -404,22 +409,46 @@ void SessionState::give_back_free(ThreadHeap& heap) noexcept {
   if (!lock.owns_lock() || life_error() != Errc::kOk) return;
   heap.trim_round = round;
   std::vector<std::uint32_t> free_spans;
-  heap.release_free_spans(free_spans);
+  heap.release_free_spans(free_spans, wanted_bin);
   post_returns_locked(free_spans);
 }
 
+// Waits neither for the mutex nor for the daemon: where either is not to be had, a later round tries
+// again.
 void SessionState::trim_in_background() noexcept {
+  const Lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || life_error() != Errc::kOk) return;
+  book_late_answers_locked();
+  if (ahead_.request != 0 || parts_.channel->unanswered_posts() != 0) return;
   trim_round_.add_single_writer(1);
-  (void)trim();
+  obtained_.clear();
+  std::vector<std::uint32_t> free_spans;
+  {
+    const std::lock_guard parking(parked_mutex_);
+    for (ThreadHeap* const heap : parked_) heap->release_free_spans(free_spans);
+  }
+  for (auto& [kind, list] : spares_) {
+    free_spans.insert(free_spans.end(), list.begin(), list.end());
+    list.clear();
+  }
+  post_returns_locked(free_spans);
+  post_cached_large_locked();
 }
 
+bool SessionState::may_post_locked() {
+  if (parts_.channel->unanswered_posts() >= kMaxUnansweredPosts) book_late_answers_locked();
+  return parts_.channel->unanswered_posts() < kMaxUnansweredPosts;
+}
+
+// Those for which there is no place in the queue stay in reserve.
 void SessionState::post_returns_locked(std::vector<std::uint32_t>& spans) noexcept {
   std::sort(spans.begin(), spans.end());
   for (auto next = spans.begin(); next != spans.end();) {
     const SpanRun run = run_of(next, spans.end());
     debug_forget_returned(*next, run.granules);
     for (auto span = next; span != run.end; ++span) forget_obtained_locked(*span);
-    const bool is_sent = parts_.channel->post(p::ReturnSpan{*next, run.granules});
+    const bool is_sent =
+        may_post_locked() && parts_.channel->post(p::ReturnSpan{*next, run.granules});
     for (; next != run.end; ++next) {
       if (!is_sent) keep_span_locked(*next);
     }

@@ -122,6 +122,12 @@ void SessionState::close() noexcept {
 }
 
 void SessionState::become_forked() noexcept {
+  // Also of a session that another thread was about to close: its threads are not here.
+  (void)background_trim_.release();
+  if (parts_.exit_watch) {
+    parts_.exit_watch->abandon();
+    (void)parts_.exit_watch.release();
+  }
   if (life_.load_relaxed() != static_cast<std::uint32_t>(Life::kOpen)) return;
   life_.store_release(static_cast<std::uint32_t>(Life::kForked));
   // The windows are not mapped here: forget them without unmapping what may lie there now.
@@ -132,11 +138,6 @@ void SessionState::become_forked() noexcept {
   arena_notes_.forget();
   presence_.forget();
   parts_.channel->abandon();
-  if (parts_.exit_watch) {
-    parts_.exit_watch->abandon();
-    (void)parts_.exit_watch.release();
-  }
-  (void)background_trim_.release();
   parts_.files = region::RegionFiles();
   parts_.presence.reset();
 }

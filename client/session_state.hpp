@@ -82,7 +82,7 @@ class SessionState {
   [[nodiscard]] void* reallocate(void* block, std::size_t size_bytes) noexcept;
   [[nodiscard]] std::size_t usable_size(const void* block) noexcept;
   std::size_t trim() noexcept;
-  /// trim(), and the other threads' heaps are asked to do what is theirs to do.
+  /// As trim(), without waiting; the other threads' heaps are asked to do what is theirs to do.
   void trim_in_background() noexcept;
 
   // Pools and batches (session_pools.cpp).
@@ -255,7 +255,8 @@ class SessionState {
   void relieve_pressure_locked(CallDeadline& deadline);
   void forget_obtained_locked(std::uint32_t first);
   void give_back_surplus(ThreadHeap& heap, std::uint32_t bin) noexcept;
-  void give_back_free(ThreadHeap& heap) noexcept;
+  void give_back_free(ThreadHeap& heap, std::uint32_t wanted_bin) noexcept;
+  [[nodiscard]] bool may_post_locked();
   void post_returns_locked(std::vector<std::uint32_t>& spans) noexcept;
   void keep_span_locked(std::uint32_t first);
 
@@ -288,6 +289,7 @@ class SessionState {
   void uncache_large_locked(LargeCache::iterator entry);
   [[nodiscard]] Return return_large_locked(std::uint32_t first, CallDeadline& deadline);
   std::size_t return_cached_large_locked(CallDeadline& deadline);
+  void post_cached_large_locked() noexcept;
   void keep_freed_large(std::uint32_t first, CallDeadline& deadline);
 
   // Reservations.
@@ -340,8 +342,9 @@ class SessionState {
   void count_free(std::uint32_t bin, ThreadHeap* heap) noexcept;
   [[nodiscard]] Expected<void*> take_offered(Handle handle, bool only_own,
                                              CallDeadline& deadline) noexcept;
-  [[nodiscard]] Errc take_offered(Atomic<std::uint32_t>& own, Handle handle,
-                                  bool only_own) noexcept;
+  /// `before`: the own word that it replaced.
+  [[nodiscard]] Errc take_offered(Atomic<std::uint32_t>& own, Handle handle, bool only_own,
+                                  std::uint32_t& before) noexcept;
   [[nodiscard]] Expected<region::BlockRef> locate_handle(Handle handle,
                                                          CallDeadline& deadline) noexcept;
   [[nodiscard]] Expected<Handle> expose(const void* block, bool offer,
@@ -403,7 +406,7 @@ class SessionState {
   };
   Ahead ahead_;
   std::array<std::uint64_t, region::kClassCount> seen_orphan_news_{};  // that were asked about
-  std::vector<std::uint64_t> late_orphans_;  // first granules; adopted, and in no heap
+  std::vector<std::uint64_t> late_orphans_;             // first granules; adopted, and in no heap
   std::chrono::steady_clock::time_point requested_at_;  // spans, the latest time
   // Raised when every heap shall give back its free spans, at its own next call that is not fast.
   detail::Atomic<std::uint64_t> trim_round_{};

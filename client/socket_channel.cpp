@@ -84,6 +84,7 @@ Expected<SocketChannel::Answer> SocketChannel::receive(platform::Deadline deadli
     }
     auto message = p::decode(std::span(wire).first(received->size_bytes));
     if (!message) return message.error();
+    if (message->request == 0 && unanswered_posts_ > 0) --unanswered_posts_;
     return Answer{*message, std::move(*received)};
   }
 }
@@ -140,7 +141,9 @@ Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline
 
 bool SocketChannel::post(const p::Body& body) {
   // Lost if the queue is full or the daemon gone.
-  return socket_ && platform::send_message(socket_, p::encode({0, body}));
+  if (!socket_ || !platform::send_message(socket_, p::encode({0, body}))) return false;
+  if (!std::holds_alternative<p::FreedElsewhere>(body)) ++unanswered_posts_;
+  return true;
 }
 
 std::uint64_t SocketChannel::request_ahead(const p::Body& body) {

@@ -34,6 +34,7 @@ class SocketChannel final : public Channel {
   [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body,
                                                  platform::Deadline deadline) override;
   bool post(const protocol::Body& body) override;
+  [[nodiscard]] std::size_t unanswered_posts() const noexcept override { return unanswered_posts_; }
   [[nodiscard]] std::uint64_t request_ahead(const protocol::Body& body) override;
   [[nodiscard]] std::vector<protocol::Message> take_late_answers(
       platform::Deadline deadline) override;
@@ -52,6 +53,7 @@ class SocketChannel final : public Channel {
 
   platform::Descriptor socket_;
   std::uint64_t next_request_ = 1;
+  std::size_t unanswered_posts_ = 0;
   std::vector<protocol::Message> late_answers_;
 };
 

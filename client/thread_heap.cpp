@@ -325,16 +325,18 @@ bool ThreadHeap::is_all_free(std::uint32_t bin, std::uint32_t first) const noexc
   return true;
 }
 
-void ThreadHeap::release_free_spans(std::vector<std::uint32_t>& out) {
-  for (std::uint32_t bin = 0; bin < spans_.size(); ++bin) release_free_spans(bin, 0, out);
+void ThreadHeap::release_free_spans(std::vector<std::uint32_t>& out, std::uint32_t wanted_bin) {
+  for (std::uint32_t bin = 0; bin < spans_.size(); ++bin) {
+    release_free_spans_of(bin, bin == wanted_bin ? 1 : 0, out);
+  }
 }
 
 void ThreadHeap::release_surplus(std::uint32_t bin, std::vector<std::uint32_t>& out) {
-  release_free_spans(bin, std::max(kSurplusSpans, spans_[bin].size() / 8), out);
+  release_free_spans_of(bin, std::max(kSurplusSpans, spans_[bin].size() / 8), out);
 }
 
-void ThreadHeap::release_free_spans(std::uint32_t bin, std::size_t spans_to_keep,
-                                    std::vector<std::uint32_t>& out) {
+void ThreadHeap::release_free_spans_of(std::uint32_t bin, std::size_t spans_to_keep,
+                                       std::vector<std::uint32_t>& out) {
   const LibraryScope inside;
   auto& spans = spans_[bin];
   const std::size_t before = spans.size();

@@ -85,8 +85,10 @@ class ThreadHeap : public detail::FastHeap {
   [[nodiscard]] bool push(const detail::SpanCell& cell, void* block,
                           detail::Atomic<std::uint32_t>* word) noexcept;
 
-  /// Takes every span without a block in use off this heap; its granule numbers go to `out`.
-  void release_free_spans(std::vector<std::uint32_t>& out);
+  static constexpr std::uint32_t kNoBin = ~std::uint32_t{0};
+  /// Takes every span without a block in use off this heap, but for one of `wanted_bin`; its granule
+  /// numbers go to `out`.
+  void release_free_spans(std::vector<std::uint32_t>& out, std::uint32_t wanted_bin = kNoBin);
   /// Of `bin`, and all but some that it may need again soon.
   void release_surplus(std::uint32_t bin, std::vector<std::uint32_t>& out);
 
@@ -111,8 +113,8 @@ class ThreadHeap : public detail::FastHeap {
   [[nodiscard]] bool collect_span(std::uint32_t bin, std::uint32_t first);
   void forget_half(detail::HeapBin& bin) noexcept;
   [[nodiscard]] bool is_all_free(std::uint32_t bin, std::uint32_t first) const noexcept;
-  void release_free_spans(std::uint32_t bin, std::size_t spans_to_keep,
-                          std::vector<std::uint32_t>& out);
+  void release_free_spans_of(std::uint32_t bin, std::size_t spans_to_keep,
+                             std::vector<std::uint32_t>& out);
 
   detail::FreeBlock* stacks_ = nullptr;  // of the classes, one behind the other
   const region::RegionView* view_ = nullptr;

@@ -40,6 +40,19 @@ class Damage : public test::Conformance {
     return cell.words[region::block_index(size_class, in_span)];
   }
 
+  /// The own word of a large block of this session.
+  detail::Atomic<std::uint32_t>& word_of_large(const void* block) {
+    void* const small = session().allocate(16);
+    const auto granule_of = [&](const void* one) {
+      return (static_cast<const std::byte*>(one) - heap().data) >> detail::kGranuleShift;
+    };
+    const detail::SpanCell& cell = heap().cells[granule_of(small)];
+    auto* const words = cell.words + (granule_of(block) - cell.first) *
+                                         static_cast<std::ptrdiff_t>(region::kWordsPerGranule);
+    EXPECT_EQ(session().free(small), Errc::kOk);
+    return *words;
+  }
+
   /// Allocates all that one span holds.
   std::vector<void*> allocate_span(std::size_t size_bytes) {
     std::vector<void*> blocks(region::kSizeClasses.at(region::bin_of(size_bytes)).block_count);
@@ -50,6 +63,30 @@ class Damage : public test::Conformance {
 ALLOT_CONFORMANCE_SUITE(Damage);
 
 constexpr std::uint32_t kStranger = OwnWord::kFirstSession + 4000;
+
+TEST_P(Damage, ALargeBlockWhoseWordWasOverwrittenIsNeverHandedOut) {
+  constexpr std::size_t kBytes = std::size_t{3} << 20;
+  for (const std::uint32_t planted :
+       {OwnWord::make(OwnWord::kInvalid, 0), OwnWord::make(OwnWord::kKept, 5),
+        OwnWord::make(kStranger, 5), OwnWord::make(OwnWord::kFree, 5) | OwnWord::kExposed,
+        OwnWord::make(OwnWord::kFreed, 5) | OwnWord::kOffered,
+        OwnWord::make(session().id().session, 5)}) {
+    void* const victim = session().allocate(kBytes);
+    auto& word = word_of_large(victim);
+    ASSERT_EQ(OwnWord::owner(word.load_relaxed()), session().id().session);
+    ASSERT_EQ(session().free(victim), Errc::kOk);
+    const std::uint32_t before = word.load_relaxed();
+    word.store_relaxed(planted);
+    for (int i = 0; i < 3; ++i) {
+      void* const block = session().allocate(kBytes);
+      ASSERT_NE(block, nullptr);
+      ASSERT_NE(block, victim) << "planted " << std::hex << planted;
+      ASSERT_EQ(session().free(block), Errc::kOk);
+    }
+    EXPECT_EQ(word.load_relaxed(), planted) << "it was left alone";
+    word.store_relaxed(before);
+  }
+}
 
 TEST_P(Damage, ABlockWhoseWordWasOverwrittenIsNeverHandedOut) {
   for (const std::uint32_t planted :

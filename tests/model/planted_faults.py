@@ -416,11 +416,11 @@ HEAP_FAULTS = [
     ("offer_batch_keeps_a_refused_handle", HAND_OVER, "handles[i] = Handle{};", ""),
     ("adopt_batch_keeps_a_refused_block", HAND_OVER, "blocks[i] = nullptr;", ""),
     ("adopted_though_not_offered", HAND_OVER,
-     "if (!OwnWord::is_offered(word)) return Errc::kNotOffered;", ""),
+     "if (!OwnWord::is_offered(before)) return Errc::kNotOffered;", ""),
     ("adopted_by_the_generation_of_another", HAND_OVER,
-     "OwnWord::generation(word) != handle.generation() || !OwnWord::is_live(word)) {"
+     "OwnWord::generation(before) != handle.generation() || !OwnWord::is_live(before)) {"
      " return Errc::kStaleHandle;",
-     "!OwnWord::is_live(word)) { return Errc::kStaleHandle;"),
+     "!OwnWord::is_live(before)) { return Errc::kStaleHandle;"),
     ("known_of_anothers_region", HAND_OVER,
      "if (handle.region_tag() == parts_.welcome.region_tag) { own =",
      "if (true) { own ="),
