@@ -17,7 +17,6 @@ namespace allot::detail {
 namespace p = protocol;
 using region::BlockRef;
 using region::kGranuleBytes;
-using region::kLargeBin;
 
 namespace {
 

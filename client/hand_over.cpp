@@ -27,7 +27,7 @@ constexpr std::size_t kPrefetchedBlocks = 32;
 // thread's, or in one that it met lately. nullptr if it is in neither.
 inline Atomic<std::uint32_t>* SessionState::known_word(const ThreadHeap* heap,
                                                        std::uint64_t offset_bytes) noexcept {
-  if (heap == nullptr) return nullptr;
+  if (heap == nullptr || offset_bytes >= view_.granules() * kGranuleBytes) return nullptr;
   const std::byte* const block = mapping_.data() + offset_bytes;
   if (offset_bytes < heap->window_bytes) {
     const SpanCell& cell = cells_[offset_bytes / kGranuleBytes];
@@ -175,7 +175,7 @@ Batch SessionState::adopt_n(std::span<const Handle> handles, std::span<void*> bl
   const ThreadHeap* heap = knowing_heap();
   for (std::size_t i = 0; i < handles.size(); ++i) {
     // No load begins before the adoption ahead of it has ended: so ask before for what comes after.
-    if (i % kPrefetchedBlocks == 0) prefetch(handles.subspan(i));
+    if (heap != nullptr && i % kPrefetchedBlocks == 0) prefetch(handles.subspan(i));
     const Handle handle = handles[i];
     Errc errc = Errc::kOk;
     Atomic<std::uint32_t>* own = nullptr;
