@@ -409,9 +409,6 @@ HEAP_FAULTS = [
     ("met_free_of_its_own_heap", FREEING,
      "if (!is_granted(met) || cells_[met.span.first].is_of(*heap)) return false;",
      "if (!is_granted(met)) return false;"),
-    ("met_free_of_an_orphan", FREEING,
-     "if (!is_granted(met) || cells_[met.span.first].is_of(*heap)) return false;",
-     "if (cells_[met.span.first].is_of(*heap)) return false;"),
     # hand-over
     ("offer_batch_keeps_a_refused_handle", HAND_OVER, "handles[i] = Handle{};", ""),
     ("adopt_batch_keeps_a_refused_block", HAND_OVER, "blocks[i] = nullptr;", ""),
@@ -424,8 +421,6 @@ HEAP_FAULTS = [
     ("known_of_anothers_region", HAND_OVER,
      "if (handle.region_tag() == parts_.welcome.region_tag) { own =",
      "if (true) { own ="),
-    ("offer_of_anothers", HAND_OVER, "if (OwnWord::owner(word) != id_) return check_owner(word);",
-     "if (!OwnWord::is_live(word)) return check_owner(word);"),
     ("collected_stays_freed", HEAP,
      "cell.words[i].store_release(OwnWord::make(OwnWord::kFree, word));", ""),
     ("remote_free_gives_no_hint", FREEING, "ledger.hint.store_release(1);", ""),
