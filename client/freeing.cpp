@@ -18,12 +18,6 @@ namespace p = protocol;
 using region::BlockRef;
 using region::kGranuleBytes;
 
-namespace {
-
-constexpr int kTries = 16;
-
-}  // namespace
-
 Errc SessionState::locate(std::uint64_t offset_bytes, BlockRef& found,
                           CallDeadline& deadline) noexcept {
   ThreadHeap* const heap = this_threads_heap();

@@ -5,6 +5,7 @@
 // word before or after its one CAS.
 
 #include <algorithm>
+#include <optional>
 
 #include "client/debug_state.hpp"
 #include "client/session_state.hpp"
@@ -17,7 +18,6 @@ using region::kLargeBin;
 
 namespace {
 
-constexpr int kTries = 16;
 // Blocks whose first bytes adopt_n() asks for at a time: about what a processor waits for at once.
 constexpr std::size_t kPrefetchedBlocks = 32;
 
@@ -37,17 +37,26 @@ inline Atomic<std::uint32_t>* SessionState::known_word(const ThreadHeap* heap,
   return heap->known().at(offset_bytes).word_of(block);
 }
 
-Expected<Handle> SessionState::expose(const void* block, bool offer) noexcept {
+inline Errc SessionState::expose(const ThreadHeap* heap, const void* block, bool offer,
+                                 Handle& handle) noexcept {
   const std::uint64_t offset = offset_of(block);
-  if (auto* const own = known_word(knowing_heap(), offset); own != nullptr) {
-    Handle handle;
-    const Errc errc = expose(*own, offset, offer, handle);
-    return errc == Errc::kOk ? Expected<Handle>(handle) : Error(errc);
+  if (auto* const own = known_word(heap, offset); own != nullptr) {
+    return expose(*own, offset, offer, handle);
   }
   CallDeadline deadline(parts_.deadline);
-  auto handle = expose(block, offer, deadline);
-  if (!handle && handle.error() == Errc::kCorruptWord) debug_refused(Errc::kCorruptWord, block);
-  return handle;
+  const auto exposed = expose(block, offer, deadline);
+  if (exposed) {
+    handle = *exposed;
+    return Errc::kOk;
+  }
+  if (exposed.error() == Errc::kCorruptWord) debug_refused(Errc::kCorruptWord, block);
+  return exposed.error().errc();
+}
+
+Expected<Handle> SessionState::expose(const void* block, bool offer) noexcept {
+  Handle handle;
+  const Errc errc = expose(knowing_heap(), block, offer, handle);
+  return errc == Errc::kOk ? Expected<Handle>(handle) : Error(errc);
 }
 
 Expected<Handle> SessionState::expose(const void* block, bool offer,
@@ -81,17 +90,8 @@ Batch SessionState::offer_n(std::span<const void* const> blocks,
   Batch batch;
   const ThreadHeap* const heap = knowing_heap();
   for (std::size_t i = 0; i < blocks.size(); ++i) {
-    const std::uint64_t offset = offset_of(blocks[i]);
-    Errc errc = Errc::kOk;
-    if (auto* const own = known_word(heap, offset); own != nullptr) {
-      errc = expose(*own, offset, true, handles[i]);
-    } else if (const auto handle = expose(blocks[i], true); handle) {
-      handles[i] = *handle;
-    } else {
-      errc = handle.error().errc();
-    }
-    if (errc != Errc::kOk) handles[i] = Handle{};
-    batch.note(errc);
+    handles[i] = Handle{};
+    batch.note(expose(heap, blocks[i], true, handles[i]));
   }
   return batch;
 }
@@ -133,15 +133,21 @@ Expected<void*> SessionState::retract(Handle handle) noexcept {
   return take_offered(handle, true, deadline);
 }
 
+// Nothing if its own word is not known without a search.
+inline std::optional<Errc> SessionState::take_known(const ThreadHeap* heap, Handle handle,
+                                                    bool only_own) noexcept {
+  if (handle.region_tag() != parts_.welcome.region_tag) return {};
+  auto* const own = known_word(heap, handle.offset_bytes());
+  if (own == nullptr) return {};
+  std::uint32_t before = 0;
+  return take_offered(*own, handle, only_own, before);
+}
+
 Expected<void*> SessionState::take_offered(Handle handle, bool only_own,
                                            CallDeadline& deadline) noexcept {
   const auto block = [&] { return static_cast<void*>(mapping_.data() + handle.offset_bytes()); };
-  if (handle.region_tag() == parts_.welcome.region_tag) {
-    if (auto* const own = known_word(knowing_heap(), handle.offset_bytes()); own != nullptr) {
-      std::uint32_t before = 0;
-      const Errc errc = take_offered(*own, handle, only_own, before);
-      return errc == Errc::kOk ? Expected<void*>(block()) : Error(errc);
-    }
+  if (const auto known = take_known(knowing_heap(), handle, only_own); known) {
+    return *known == Errc::kOk ? Expected<void*>(block()) : Error(*known);
   }
   auto found = locate_handle(handle, deadline);
   if (!found) return found.error();
@@ -178,13 +184,8 @@ Batch SessionState::adopt_n(std::span<const Handle> handles, std::span<void*> bl
     if (heap != nullptr && i % kPrefetchedBlocks == 0) prefetch(handles.subspan(i));
     const Handle handle = handles[i];
     Errc errc = Errc::kOk;
-    Atomic<std::uint32_t>* own = nullptr;
-    if (handle.region_tag() == parts_.welcome.region_tag) {
-      own = known_word(heap, handle.offset_bytes());
-    }
-    if (own != nullptr) {
-      std::uint32_t before = 0;
-      errc = take_offered(*own, handle, false, before);
+    if (const auto known = take_known(heap, handle, false); known) {
+      errc = *known;
       blocks[i] = mapping_.data() + handle.offset_bytes();
     } else if (const auto block = adopt(handle); block) {
       blocks[i] = *block;

@@ -142,7 +142,11 @@ Expected<std::uint32_t> SessionState::take_span(const SpareKind& kind, CallDeadl
   // Not where it is the daemon that is slow.
   const bool is_slow =
       ahead_.request == 0 && std::chrono::steady_clock::now() - requested_at_ > kSlowGrowth;
-  if (is_slow) give_back_reserve_locked();
+  if (is_slow) {
+    std::vector<std::uint32_t> idle;
+    take_spares_locked(kSlowBatchGranules, idle);
+    post_returns_locked(idle);
+  }
   if (spares_[kind].empty() && ahead_.request != 0 && ahead_.kind == kind) {
     await_growth_locked(deadline);
     // Another request would be one more that is granted to nobody.
@@ -177,18 +181,15 @@ Expected<void> SessionState::obtain_spares_locked(const SpareKind& kind, CallDea
   return {};
 }
 
-// All but the few that a session has in reserve which grows slowly.
-void SessionState::give_back_reserve_locked() {
-  std::vector<std::uint32_t> idle;
+// Of each kind all but so much, and those that would be taken last.
+void SessionState::take_spares_locked(std::size_t kept_granules, std::vector<std::uint32_t>& out) {
   for (auto& [kind, spares] : spares_) {
-    const std::size_t kept = (kSlowBatchGranules + kind.granules - 1) / kind.granules;
+    const std::size_t kept = (kept_granules + kind.granules - 1) / kind.granules;
     if (spares.size() <= kept) continue;
-    // Those that would be taken last.
     const auto end = spares.end() - static_cast<std::ptrdiff_t>(kept);
-    idle.insert(idle.end(), spares.begin(), end);
+    out.insert(out.end(), spares.begin(), end);
     spares.erase(spares.begin(), end);
   }
-  post_returns_locked(idle);
 }
 
 // Of small sessions up to a quarter of what they have.
@@ -325,10 +326,7 @@ std::size_t SessionState::trim_locked(CallDeadline& deadline) {
     if (!parked_.empty()) take_over_all_late_locked(*parked_.front());
     for (ThreadHeap* const heap : parked_) heap->release_free_spans(free_spans);
   }
-  for (auto& [kind, list] : spares_) {
-    free_spans.insert(free_spans.end(), list.begin(), list.end());
-    list.clear();
-  }
+  take_spares_locked(0, free_spans);
   bool is_answered = true;
   const std::size_t given_back = return_spans_locked(free_spans, is_answered, deadline);
   if (!is_answered || !collect_large_locked(deadline)) return given_back;
@@ -427,10 +425,7 @@ void SessionState::trim_in_background() noexcept {
     const std::lock_guard parking(parked_mutex_);
     for (ThreadHeap* const heap : parked_) heap->release_free_spans(free_spans);
   }
-  for (auto& [kind, list] : spares_) {
-    free_spans.insert(free_spans.end(), list.begin(), list.end());
-    list.clear();
-  }
+  take_spares_locked(0, free_spans);
   post_returns_locked(free_spans);
   post_cached_large_locked();
 }

@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -214,7 +215,7 @@ class SessionState {
   [[nodiscard]] Expected<void*> allocate_from(ThreadHeap& heap, std::uint32_t bin,
                                               CallDeadline& deadline);
   [[nodiscard]] Expected<std::uint32_t> take_span(const SpareKind& kind, CallDeadline& deadline);
-  void give_back_reserve_locked();
+  void take_spares_locked(std::size_t kept_granules, std::vector<std::uint32_t>& out);
   [[nodiscard]] Expected<void> obtain_spares_locked(const SpareKind& kind, CallDeadline& deadline);
   [[nodiscard]] std::uint32_t next_batch(const SpareKind& kind);
   void ask_ahead_locked(const SpareKind& kind, bool is_slow);
@@ -302,7 +303,8 @@ class SessionState {
   [[nodiscard]] bool drop_last_span_locked(Reservation& reservation, CallDeadline& deadline);
   void prepare_grown(const std::vector<GrownSpan>& grown, bool populate) noexcept;
 
-  // Freeing.
+  // Freeing and handing over. Tries of a compare-and-swap on a word that will not hold still.
+  static constexpr int kTries = 16;
   [[nodiscard]] Errc locate(std::uint64_t offset_bytes, region::BlockRef& found,
                             CallDeadline& deadline) noexcept;
   [[nodiscard]] Errc locate(const void* block, region::BlockRef& found,
@@ -342,6 +344,8 @@ class SessionState {
   void count_free(std::uint32_t bin, ThreadHeap* heap) noexcept;
   [[nodiscard]] Expected<void*> take_offered(Handle handle, bool only_own,
                                              CallDeadline& deadline) noexcept;
+  [[nodiscard]] std::optional<Errc> take_known(const ThreadHeap* heap, Handle handle,
+                                               bool only_own) noexcept;
   /// `before`: the own word that it replaced.
   [[nodiscard]] Errc take_offered(Atomic<std::uint32_t>& own, Handle handle, bool only_own,
                                   std::uint32_t& before) noexcept;
@@ -349,6 +353,8 @@ class SessionState {
                                                          CallDeadline& deadline) noexcept;
   [[nodiscard]] Expected<Handle> expose(const void* block, bool offer,
                                         CallDeadline& deadline) noexcept;
+  [[nodiscard]] Errc expose(const ThreadHeap* heap, const void* block, bool offer,
+                            Handle& handle) noexcept;
   [[nodiscard]] Errc expose(Atomic<std::uint32_t>& own, std::uint64_t offset_bytes, bool offer,
                             Handle& handle) const noexcept;
   [[nodiscard]] Expected<void*> resolve(Handle handle, CallDeadline& deadline) noexcept;
