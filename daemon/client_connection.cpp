@@ -84,18 +84,19 @@ void ClientConnection::read_one() {
 void ClientConnection::confirm(std::span<const std::byte> bytes,
                                const std::optional<platform::PeerCredentials>& sender) {
   const auto message = protocol::decode(bytes);
-  if (message && std::holds_alternative<protocol::Hello>(message->body)) {
+  if (message && (std::holds_alternative<protocol::Hello>(message->body) ||
+                  std::holds_alternative<protocol::Resume>(message->body))) {
     if (!send(challenge_.begin(*message))) lose(std::nullopt);
     return;
   }
   if (message && std::holds_alternative<protocol::ChallengeAnswer>(message->body)) {
-    const auto hello = challenge_.check(*message, sender, identity_);
-    if (!hello) {
-      (void)send({message->request, protocol::make_failure(hello.error())});
-      return lose(hello.error());
+    const auto greeting = challenge_.check(*message, sender, identity_);
+    if (!greeting) {
+      (void)send({message->request, protocol::make_failure(greeting.error())});
+      return lose(greeting.error());
     }
     identity_.confirmed = true;
-    return owner_.received(*this, protocol::encode(*hello));
+    return owner_.received(*this, protocol::encode(*greeting));
   }
   owner_.received(*this, bytes);
 }

@@ -55,18 +55,18 @@ Expected<void> keep_descriptors_out(const platform::Descriptor& socket,
   return platform::ask_for_credentials(socket);
 }
 
-protocol::Message PeerChallenge::begin(const protocol::Message& hello) {
-  hello_ = hello;
+protocol::Message PeerChallenge::begin(const protocol::Message& greeting) {
+  greeting_ = greeting;
   nonce_ = platform::random_u64();
-  return {hello.request, protocol::Challenge{nonce_}};
+  return {greeting.request, protocol::Challenge{nonce_}};
 }
 
 Expected<protocol::Message> PeerChallenge::check(
     const protocol::Message& answer, const std::optional<platform::PeerCredentials>& sender,
     const PeerIdentity& identity) {
-  if (!hello_) return Error(Errc::kBadMessage, "an answer to no challenge");
-  protocol::Message hello = *std::exchange(hello_, std::nullopt);
-  hello.request = answer.request;
+  if (!greeting_) return Error(Errc::kBadMessage, "an answer to no challenge");
+  protocol::Message greeting = *std::exchange(greeting_, std::nullopt);
+  greeting.request = answer.request;
   const std::uint64_t nonce = std::exchange(nonce_, 0);
   const auto* const body = std::get_if<protocol::ChallengeAnswer>(&answer.body);
   if (body == nullptr || body->nonce != nonce) {
@@ -78,7 +78,7 @@ Expected<protocol::Message> PeerChallenge::check(
   }
   // Alive now, so it was alive, under this number, when the pidfd was opened.
   if (platform::has_exited(identity.pidfd)) return Error(Errc::kClosed, "the peer has exited");
-  return hello;
+  return greeting;
 }
 
 }  // namespace allot::daemon

@@ -47,10 +47,10 @@ struct PeerIdentity {
 // those of the connection and the process behind the pidfd still lives, it is the peer.
 class PeerChallenge {
  public:
-  /// What to send in answer to the client's Hello, which is kept.
-  [[nodiscard]] protocol::Message begin(const protocol::Message& hello);
+  /// What to send in answer to the client's Hello or Resume, which is kept.
+  [[nodiscard]] protocol::Message begin(const protocol::Message& greeting);
 
-  /// The Hello to act on, under the answer's request number. An error if `answer` does not prove
+  /// The Hello or Resume to act on, under the answer's request number. An error if `answer` does not prove
   /// that `identity` is right; then drop the peer.
   [[nodiscard]] Expected<protocol::Message> check(
       const protocol::Message& answer, const std::optional<platform::PeerCredentials>& sender,
@@ -58,7 +58,7 @@ class PeerChallenge {
 
  private:
   std::uint64_t nonce_ = 0;
-  std::optional<protocol::Message> hello_;
+  std::optional<protocol::Message> greeting_;
 };
 
 }  // namespace allot::daemon

@@ -15,6 +15,9 @@
 // | Unreserve        | client | Done                                             |
 // | AdoptOrphan      | client | Adopted; Done if there is none                   |
 // | AttachHeap       | client | HeapAttached                                     |
+// | Resume           | client | Resumed                                          |
+// | NextReservation  | client | Reserved, of 0 granules if there is none         |
+// | NextPin          | client | Found, the null handle if there is none          |
 // | Publish, Unpublish, Unpin, ClearChunks | client | Done                       |
 // | Find             | client | Found                                            |
 // | Watch            | client | Done, and PeerGone when the watched session ends |
@@ -59,6 +62,9 @@ enum class Kind : std::uint16_t {
   kUnreserve = 14,
   kClearChunks = 15,
   kAdoptOrphan = 16,
+  kResume = 17,
+  kNextReservation = 18,
+  kNextPin = 19,
   kWelcome = 65,
   kChallenge = 66,
   kGranted = 67,
@@ -69,6 +75,7 @@ enum class Kind : std::uint16_t {
   kFailure = 72,
   kReserved = 73,
   kAdopted = 74,
+  kResumed = 75,
 };
 
 struct Header {
@@ -169,6 +176,29 @@ struct AdoptOrphan {
   std::uint64_t bin = 0;
 };
 
+/// In place of Hello, on a new connection: goes on with a session that an earlier daemon of the same
+/// region welcomed. The kernel must show that the sender is the process that had it.
+struct Resume {
+  static constexpr Kind kKind = Kind::kResume;
+  std::uint64_t fingerprint = 0;
+  RegionName region{};
+  std::uint64_t region_created_unix_ns = 0;  // as the directory's header says
+  std::uint64_t session = 0;
+  std::uint64_t incarnation = 0;
+};
+
+/// Which reservation of the sender begins at granule `from`, or next behind it?
+struct NextReservation {
+  static constexpr Kind kKind = Kind::kNextReservation;
+  std::uint64_t from = 0;
+};
+
+/// Which block that the sender has pinned has the least handle of those above `above`?
+struct NextPin {
+  static constexpr Kind kKind = Kind::kNextPin;
+  std::uint64_t above = 0;
+};
+
 struct Welcome {
   static constexpr Kind kKind = Kind::kWelcome;
   std::uint32_t session = 0;
@@ -201,6 +231,10 @@ struct Adopted {
   std::uint64_t first = 0;
   std::uint64_t high_water_granules = 0;
 };
+struct Resumed {
+  static constexpr Kind kKind = Kind::kResumed;
+  std::uint64_t boot_epoch = 0;  // which daemon of this region answers: 1, 2, ...
+};
 struct HeapAttached {
   static constexpr Kind kKind = Kind::kHeapAttached;
   std::uint64_t heap = 0;
@@ -224,10 +258,11 @@ struct Failure {
   std::array<char, 96> detail{};
 };
 
-using Body = std::variant<Hello, ChallengeAnswer, GrantRequest, ReturnSpan, AttachHeap, Publish,
-                          Unpublish, Find, Unpin, Watch, FreedElsewhere, Bye, Reserve, Unreserve,
-                          ClearChunks, Welcome, Challenge, Granted, HeapAttached, Found, Done,
-                          PeerGone, Failure, Reserved, AdoptOrphan, Adopted>;
+using Body =
+    std::variant<Hello, ChallengeAnswer, GrantRequest, ReturnSpan, AttachHeap, Publish, Unpublish,
+                 Find, Unpin, Watch, FreedElsewhere, Bye, Reserve, Unreserve, ClearChunks, Welcome,
+                 Challenge, Granted, HeapAttached, Found, Done, PeerGone, Failure, Reserved,
+                 AdoptOrphan, Adopted, Resume, NextReservation, NextPin, Resumed>;
 
 struct Message {
   std::uint64_t request = 0;

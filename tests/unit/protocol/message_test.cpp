@@ -47,6 +47,9 @@ const std::map<std::uint16_t, Shape>& shapes() {
       {14, {"Unreserve", 8, {}}},
       {15, {"ClearChunks", 8, {}}},
       {16, {"AdoptOrphan", 8, {}}},
+      {17, {"Resume", 64, {{8, 32}}}},
+      {18, {"NextReservation", 8, {}}},
+      {19, {"NextPin", 8, {}}},
       {65, {"Welcome", 32, {}}},
       {66, {"Challenge", 8, {}}},
       {67, {"Granted", 40, {}}},
@@ -57,6 +60,7 @@ const std::map<std::uint16_t, Shape>& shapes() {
       {72, {"Failure", 104, {{8, 96}}}},
       {73, {"Reserved", 16, {}}},
       {74, {"Adopted", 16, {}}},
+      {75, {"Resumed", 8, {}}},
   };
   return kShapes;
 }
@@ -205,7 +209,7 @@ TEST(Message, RefusesTextsWithoutAnEnd) {
       EXPECT_TRUE(decode(wire)) << shape.name << '+' << offset;
     }
   }
-  EXPECT_EQ(texts, 7U);
+  EXPECT_EQ(texts, 8U);
 }
 
 TEST(Message, KnowsItsKindsAndNoOtherOfAll65536) {
