@@ -78,6 +78,33 @@ std::optional<std::uint32_t> ExtentMap::take(std::uint32_t granules, std::uint32
   return std::nullopt;
 }
 
+bool ExtentMap::place_span(std::uint32_t first, std::uint32_t granules) {
+  return place(first, granules, State::kSpan);
+}
+
+bool ExtentMap::place_reserved(std::uint32_t first, std::uint32_t granules) {
+  if (!place(first, granules, State::kReserved)) return false;
+  reserved_granules_ += granules;
+  return true;
+}
+
+bool ExtentMap::place(std::uint32_t first, std::uint32_t granules, State state) {
+  Extent* const extent = at_or_after(first);
+  if (extent == nullptr || !extent->is_free() || extent->first() > first || granules == 0 ||
+      granules > extent->end() - first) {
+    return false;
+  }
+  const std::uint32_t start = extent->first();
+  const std::uint32_t end = extent->end();
+  remove(*extent);
+  if (start < first) insert_after_cut(start, first - start, State::kFree);
+  insert_after_cut(first, granules, state);
+  if (first + granules < end)
+    insert_after_cut(first + granules, end - first - granules, State::kFree);
+  free_granules_ -= granules;
+  return true;
+}
+
 void ExtentMap::cut(std::uint32_t first, std::uint32_t granules, std::uint32_t count) {
   assert(granules > 0 && count > 0);
   Extent* const extent = find_reserved(first);

@@ -104,6 +104,11 @@ class ExtentMap {
   /// extent that begins at `first`. It must exist and be long enough.
   void cut(std::uint32_t first, std::uint32_t granules, std::uint32_t count);
 
+  /// Makes the free granules [first, first + granules) one span, or one reserved extent; false, and
+  /// nothing done, if they are not all free (or there are none).
+  [[nodiscard]] bool place_span(std::uint32_t first, std::uint32_t granules);
+  [[nodiscard]] bool place_reserved(std::uint32_t first, std::uint32_t granules);
+
   /// Makes the span or reserved extent that begins at `first` free and joins it with free
   /// neighbours. It must exist.
   void release(std::uint32_t first);
@@ -141,6 +146,7 @@ class ExtentMap {
   using State = Extent::State;
   [[nodiscard]] std::optional<std::uint32_t> take(std::uint32_t granules, std::uint32_t count,
                                                   std::uint32_t align_granules, State state);
+  [[nodiscard]] bool place(std::uint32_t first, std::uint32_t granules, State state);
   Extent& insert_after_cut(std::uint32_t first, std::uint32_t granules, State state);
   void remove(Extent& extent) noexcept;
   /// `extent` becomes `state` and one with those neighbours inside [begin, end) that are.

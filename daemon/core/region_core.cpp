@@ -1,6 +1,8 @@
 #include "daemon/core/region_core.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <new>
 #include <utility>
 
 namespace allot::core {
@@ -22,13 +24,30 @@ Limits with_parts(Limits limits, std::uint64_t region_bytes) {
 using region::FileLayout;
 using region::SessionState;
 
-RegionCore::RegionCore(RegionView view, std::string name, std::uint32_t tag, const Limits& limits,
-                       std::uint64_t now_unix_ns)
+RegionCore::RegionCore(RegionView view, VaultView vault, const Limits& limits)
     : view_(view),
-      name_(std::move(name)),
-      tag_(tag),
+      own_vault_(
+          vault ? nullptr
+                : static_cast<std::byte*>(std::calloc(1, VaultView::size_bytes(view.granules()))),
+          &std::free),
+      vault_(vault ? vault : VaultView(own_vault_.get(), view.granules())),
       limits_(with_parts(limits, view.granules() * region::kGranuleBytes)),
-      extents_(static_cast<std::uint32_t>(view.granules())) {
+      extents_(static_cast<std::uint32_t>(view.granules())),
+      totals_(vault_.header().totals) {
+  if (!vault_) throw std::bad_alloc();
+}
+
+RegionCore::RegionCore(RegionView view, std::string name, std::uint32_t tag, const Limits& limits,
+                       std::uint64_t now_unix_ns, VaultView vault)
+    : RegionCore(view, vault, limits) {
+  name_ = std::move(name);
+  tag_ = tag;
+  VaultHeader& kept = vault_.header();
+  kept.granules = view_.granules();
+  kept.next_incarnation = 1;
+  kept.next_session = region::kFirstSession;
+  totals_ = Totals{};
+  kept.magic = kVaultMagic;
   region::DirectoryHeader& header = view_.header();
   header.magic = region::kMagic;
   header.fingerprint = region::fingerprint();
@@ -56,13 +75,16 @@ Expected<SessionTicket> RegionCore::open_session(const Peer& peer, std::string_v
                  "max_sessions_per_uid = " + std::to_string(limits_.max_sessions_per_uid));
   }
   // Ids go round, so that a stale {session, generation} meets its id again as late as possible.
-  while (sessions_.contains(next_session_)) {
-    next_session_ =
-        next_session_ + 1 < region::kSessionLimit ? next_session_ + 1 : region::kFirstSession;
-  }
-  const SessionTicket ticket{next_session_, next_incarnation_++};
-  next_session_ =
-      next_session_ + 1 < region::kSessionLimit ? next_session_ + 1 : region::kFirstSession;
+  const auto after = [](std::uint32_t id) {
+    return id + 1 < region::kSessionLimit ? id + 1 : region::kFirstSession;
+  };
+  VaultHeader& kept = vault_.header();
+  auto id = static_cast<std::uint32_t>(kept.next_session);
+  while (sessions_.contains(id)) id = after(id);
+  const SessionTicket ticket{id, kept.next_incarnation};
+  kept.next_incarnation = ticket.incarnation + 1;
+  kept.next_session = after(id);
+  then();
 
   SessionRecord& record = sessions_[ticket.id];
   record.state = SessionState::kLive;
@@ -88,6 +110,21 @@ void RegionCore::detach(std::uint32_t session) {
   if (found == sessions_.end() || found->second.state != SessionState::kLive) return;
   found->second.state = SessionState::kDetached;
   view_.session(session).state.store_release(static_cast<std::uint32_t>(SessionState::kDetached));
+}
+
+Expected<void> RegionCore::resume(std::uint32_t session, std::uint64_t incarnation,
+                                  const Peer& peer) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end() || found->second.incarnation != incarnation ||
+      !found->second.waits_for_resume || found->second.state != SessionState::kDetached) {
+    return Error(Errc::kUnknownSession,
+                 std::to_string(session) + "." + std::to_string(incarnation));
+  }
+  found->second.waits_for_resume = false;
+  found->second.peer = peer;
+  found->second.state = SessionState::kLive;
+  view_.session(session).state.store_release(static_cast<std::uint32_t>(SessionState::kLive));
+  return {};
 }
 
 void RegionCore::note_goodbye(std::uint32_t session) {

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -36,6 +37,8 @@
 #include "daemon/core/dirty_ranges.hpp"
 #include "daemon/core/extents.hpp"
 #include "daemon/core/limits.hpp"
+#include "daemon/core/totals.hpp"
+#include "daemon/core/vault.hpp"
 #include "shared/platform/seqpacket.hpp"
 #include "shared/protocol/message.hpp"
 #include "shared/region/region_view.hpp"
@@ -75,35 +78,30 @@ struct SessionTicket {
   std::uint64_t incarnation = 0;
 };
 
-struct Totals {
-  std::uint64_t granted_bytes = 0;
-  std::uint64_t reservation_bytes = 0;  // granted from or not
-  std::uint64_t grants = 0;             // requests served since the region began
-  std::uint64_t returns = 0;
-  std::uint64_t recoveries = 0;
-  std::uint64_t recovered_blocks = 0;  // freed in the name of sessions that died
-  std::uint64_t reclaimed_blocks = 0;  // large blocks and names' blocks freed by the daemon
-  std::uint64_t refusals = 0;
-  std::uint64_t retired_allocations = 0;  // counters of heaps whose session is gone
-  std::uint64_t retired_frees = 0;
-  std::uint64_t most_granted_bytes = 0;  // granted_bytes never was more
-  // The least that the machine could still give, of all times a grant was asked for.
-  std::uint64_t least_available_bytes = ~std::uint64_t{0};
-  std::uint64_t killed_heaps = 0;  // heaps that ended without a Bye: one operation each may be
-                                   // counted on one side only
-};
-
 class RegionCore {
  public:
-  /// `view` is zeroed or formatted memory; `tag` is the handles' region tag (1 .. 1023).
+  /// Begins an empty region in zeroed memory; `tag` is the handles' region tag (1 .. 1023). Without
+  /// a vault of the caller's the region ends with this object.
   RegionCore(RegionView view, std::string name, std::uint32_t tag, const Limits& limits,
-             std::uint64_t now_unix_ns);
+             std::uint64_t now_unix_ns, VaultView vault = {});
+  /// Goes on with a region whose daemon ended at any instruction; the caller has checked the
+  /// directory's header, and opened `view` to its high-water mark and to every heap it names. Every
+  /// session waits for resume() or begin_recovery(); begin_recovery() is done for those that were
+  /// being recovered. kUntrustedRegion if directory and vault are not of one region.
+  [[nodiscard]] static Expected<std::unique_ptr<RegionCore>> restore(RegionView view,
+                                                                     VaultView vault,
+                                                                     const Limits& limits);
+  /// How many heaps' ledgers restore() touches.
+  [[nodiscard]] static std::uint32_t heaps_to_open(const RegionView& view, const VaultView& vault);
 
   // Sessions.
   [[nodiscard]] Expected<SessionTicket> open_session(const Peer& peer, std::string_view label,
                                                      std::uint64_t now_unix_ns);
   /// The connection is gone but the image may live: no more grants, nothing taken.
   void detach(std::uint32_t session);
+  /// The process of a session that waits for it is connected again; kUnknownSession if none does.
+  [[nodiscard]] Expected<void> resume(std::uint32_t session, std::uint64_t incarnation,
+                                      const Peer& peer);
   /// The client said goodbye: its counters are exact.
   void note_goodbye(std::uint32_t session);
   /// No image maps the session's presence file any more: recover what it held.
@@ -125,6 +123,9 @@ class RegionCore {
                                                      const protocol::Reserve& request);
   /// What was granted in it stays granted; the rest is free.
   [[nodiscard]] Expected<void> unreserve(std::uint32_t session, std::uint64_t first);
+  /// The reservation of `session` that begins at `from` or next behind it; of 0 granules if none.
+  [[nodiscard]] Expected<protocol::Reserved> next_reservation(std::uint32_t session,
+                                                              std::uint64_t from);
   /// The heap's id; commit its ledger (heap_range), open the mapping to it, then finish_heap(),
   /// which must follow: the recovery of the session waits for it, since it reads the ledger.
   [[nodiscard]] Expected<std::uint32_t> attach_heap(std::uint32_t session);
@@ -144,6 +145,8 @@ class RegionCore {
                                        std::uint64_t now_unix_ns);
   [[nodiscard]] Expected<protocol::Found> find(std::uint32_t session, std::string_view name);
   [[nodiscard]] Expected<void> unpin(std::uint32_t session, Handle handle, std::uint64_t now_ns);
+  /// What `session` has pinned, with the least handle above `above`; the null handle if nothing.
+  [[nodiscard]] Expected<protocol::Found> next_pin(std::uint32_t session, std::uint64_t above);
   [[nodiscard]] Expected<void> unpublish(std::uint32_t session, std::string_view name,
                                          Handle handle, bool administrator, std::uint64_t now_ns);
   /// Makes every chunk of a published block of chunks untouched, if `session` is the only one that
@@ -190,6 +193,7 @@ class RegionCore {
     std::uint32_t pending_grants = 0;  // planned, neither finished nor abandoned
     std::uint32_t pending_heaps = 0;   // attached, not finished
     bool said_goodbye = false;
+    bool waits_for_resume = false;         // an earlier daemon welcomed it
     std::set<std::uint32_t> reservations;  // first granules
   };
   [[nodiscard]] const SessionRecord* session(std::uint32_t id) const noexcept;
@@ -222,8 +226,9 @@ class RegionCore {
     std::uint32_t slot = 0;
     Handle handle;
     uid_t uid = 0;
-    std::set<std::uint32_t> pins;  // sessions
-    std::uint64_t word = 0;        // which own word of the ledger is its block's
+    std::set<std::uint32_t> pins;   // sessions
+    std::uint64_t word = 0;         // which own word of the ledger is its block's
+    std::uint32_t vault_index = 0;  // where the vault has it
   };
   /// Visible names, and hidden ones that are still pinned (their name is empty in the directory).
   [[nodiscard]] const std::map<std::string, NameRecord, std::less<>>& names() const noexcept {
@@ -232,6 +237,14 @@ class RegionCore {
   [[nodiscard]] const std::vector<NameRecord>& hidden_names() const noexcept { return hidden_; }
 
  private:
+  RegionCore(RegionView view, VaultView vault, const Limits& limits);
+  // Of restore(), in this order.
+  void restore_sessions();
+  [[nodiscard]] Expected<void> restore_spans();
+  [[nodiscard]] Expected<void> restore_reservations();
+  void restore_heaps();
+  void restore_memory();
+  void restore_names();
   [[nodiscard]] Expected<SessionRecord*> live_session(std::uint32_t id);
   [[nodiscard]] Expected<void> check_grant(std::uint32_t session, const SessionRecord& record,
                                            const protocol::GrantRequest& request,
@@ -275,16 +288,21 @@ class RegionCore {
   [[nodiscard]] bool drop_pins(std::uint32_t session, std::uint64_t& budget_words,
                                std::uint64_t now_ns);
   void hide(NameRecord& record, std::uint64_t now_ns);
+  /// A block that is kept under `name` already.
+  void add_name(std::string_view name, NameRecord record);
+  void set_pin(NameRecord& record, std::uint32_t session, bool pinned);
+  void retire_heap(std::uint32_t heap, bool killed);
+  void finish_retirement();
   void fold_heaps(const SessionRecord& record, std::uint32_t id);
 
   RegionView view_;
+  std::unique_ptr<std::byte, void (*)(void*)> own_vault_;
+  VaultView vault_;
   std::string name_;
-  std::uint32_t tag_;
+  std::uint32_t tag_ = 0;
   Limits limits_;
   ExtentMap extents_;
   std::uint64_t high_water_ = 0;
-  std::uint64_t next_incarnation_ = 1;
-  std::uint32_t next_session_ = region::kFirstSession;
   std::map<std::uint32_t, SessionRecord> sessions_;
   std::unordered_map<uid_t, std::uint64_t> uid_granted_;
   struct Reservation {
@@ -301,7 +319,8 @@ class RegionCore {
   std::map<std::string, NameRecord, std::less<>> names_;
   std::vector<NameRecord> hidden_;
   std::bitset<region::kNameLimit> name_slots_;
-  std::multiset<std::uint64_t> kept_words_;  // of visible and hidden names
+  std::bitset<region::kNameLimit> vault_names_;  // used
+  std::multiset<std::uint64_t> kept_words_;      // of visible and hidden names
 
   // Recovery: one pass over all spans serves every session that was dead when it began.
   std::set<std::uint32_t> dead_waiting_;
@@ -322,8 +341,8 @@ class RegionCore {
   std::uint64_t pressure_count_ = 0;                      // times that memory was short
   DirtyRanges dirty_;
   std::map<std::uint32_t, std::uint32_t>
-      taken_;  // spans of taken blocks: first -> granules punched
-  Totals totals_;
+      taken_;       // spans of taken blocks: first -> granules punched
+  Totals& totals_;  // in the vault
 };
 
 }  // namespace allot::core

@@ -168,6 +168,8 @@ Expected<protocol::Granted> RegionCore::finish_grant(const GrantPlan& plan,
     }
     view_.span_ledger(extent->first()).hint.store_relaxed(0);
     view_.span_ledger(extent->first()).carve.store_relaxed(0);
+    vault_.span(extent->first()) = {now_unix_ns, extent->info.uid};
+    then();
     write_descriptors(*extent, SpanState::kGranted);
   }
   (*record)->granted_spans += plan.count;

@@ -49,25 +49,52 @@ Expected<void> RegionCore::publish(std::uint32_t session, std::string_view name,
   if (OwnWord::owner(word) == OwnWord::kKept) return Error(Errc::kPublished);
   if (OwnWord::owner(word) != session) return Error(Errc::kNotOwner);
   if (!OwnWord::is_offered(word)) return Error(Errc::kNotOffered);
-  // One try: if the word changed, its owner took the offer back or somebody adopted the block.
-  if (!block.word->compare_exchange_acq_rel(word, kept_word(handle)))
-    return Error(Errc::kNotOffered);
-
-  std::uint32_t slot = 0;
-  while (name_slots_.test(slot)) ++slot;
-  name_slots_.set(slot);
-  const std::uint64_t own =
-      block.span.first * std::uint64_t{region::kWordsPerGranule} + block.index;
-  names_.emplace(std::string(name), NameRecord{slot, handle, (*record)->peer.uid, {}, own});
-  kept_words_.insert(own);
-  region::NameEntry& entry = view_.name(slot);
+  NameRecord made;
+  while (name_slots_.test(made.slot)) ++made.slot;
+  while (vault_names_.test(made.vault_index)) ++made.vault_index;
+  made.handle = handle;
+  made.uid = uid;
+  made.word = block.span.first * std::uint64_t{region::kWordsPerGranule} + block.index;
+  region::NameEntry& entry = view_.name(made.slot);
   entry.handle = handle.bits();
   entry.size_bytes = block.carving.block_bytes;
   entry.published_unix_ns = now_unix_ns;
-  entry.uid = (*record)->peer.uid;
+  entry.uid = uid;
   protocol::set_text(entry.name, name);
-  entry.state.store_release(1);
+  VaultName& kept = vault_.name(made.vault_index);
+  kept = {NameState::kNone, uid, handle.bits(), made.word, made.slot, {}};
+  then();
+  kept.state = NameState::kPending;
+  then();
+  // One try: if the word changed, its owner took the offer back or somebody adopted the block.
+  if (!block.word->compare_exchange_acq_rel(word, kept_word(handle))) {
+    kept.state = NameState::kNone;
+    return Error(Errc::kNotOffered);
+  }
+  add_name(name, std::move(made));
   return {};
+}
+
+void RegionCore::add_name(std::string_view name, NameRecord record) {
+  name_slots_.set(record.slot);
+  vault_names_.set(record.vault_index);
+  kept_words_.insert(record.word);
+  view_.name(record.slot).state.store_release(1);
+  then();
+  vault_.name(record.vault_index).state = NameState::kVisible;
+  names_.emplace(std::string(name), std::move(record));
+}
+
+void RegionCore::set_pin(NameRecord& record, std::uint32_t session, bool pinned) {
+  std::uint64_t& pins = vault_.name(record.vault_index).pins.at(session / 64);
+  const std::uint64_t bit = std::uint64_t{1} << session % 64;
+  pins = pinned ? pins | bit : pins & ~bit;
+  then();
+  if (pinned) {
+    record.pins.insert(session);
+  } else {
+    record.pins.erase(session);
+  }
 }
 
 Expected<protocol::Found> RegionCore::find(std::uint32_t session, std::string_view name) {
@@ -75,16 +102,32 @@ Expected<protocol::Found> RegionCore::find(std::uint32_t session, std::string_vi
   if (!record) return record.error();
   const auto found = names_.find(name);
   if (found == names_.end()) return Error(Errc::kNameUnknown, std::string(name));
-  found->second.pins.insert(session);
+  set_pin(found->second, session, true);
   return protocol::Found{found->second.handle.bits(), view_.name(found->second.slot).size_bytes};
+}
+
+Expected<protocol::Found> RegionCore::next_pin(std::uint32_t session, std::uint64_t above) {
+  auto caller = live_session(session);
+  if (!caller) return caller.error();
+  const NameRecord* next = nullptr;
+  const auto look_at = [&](const NameRecord& record) {
+    if (record.handle.bits() <= above || !record.pins.contains(session)) return;
+    if (next == nullptr || record.handle.bits() < next->handle.bits()) next = &record;
+  };
+  for (const auto& [name, record] : names_) look_at(record);
+  for (const NameRecord& record : hidden_) look_at(record);
+  return next == nullptr ? protocol::Found{} : protocol::Found{next->handle.bits(), 0};
 }
 
 Expected<void> RegionCore::unpin(std::uint32_t session, Handle handle, std::uint64_t now_ns) {
   for (auto& [name, record] : names_) {
-    if (record.handle == handle && record.pins.erase(session) > 0) return {};
+    if (record.handle != handle || !record.pins.contains(session)) continue;
+    set_pin(record, session, false);
+    return {};
   }
   for (auto it = hidden_.begin(); it != hidden_.end(); ++it) {
-    if (it->handle != handle || it->pins.erase(session) == 0) continue;
+    if (it->handle != handle || !it->pins.contains(session)) continue;
+    set_pin(*it, session, false);
     if (it->pins.empty()) {
       free_kept_block(*it, now_ns);
       hidden_.erase(it);
@@ -111,6 +154,8 @@ Expected<void> RegionCore::unpublish(std::uint32_t session, std::string_view nam
 }
 
 void RegionCore::hide(NameRecord& record, std::uint64_t now_ns) {
+  vault_.name(record.vault_index).state = NameState::kHidden;
+  then();
   view_.name(record.slot).state.store_release(0);
   name_slots_.reset(record.slot);
   if (record.pins.empty()) {
@@ -124,10 +169,16 @@ void RegionCore::free_kept_block(const NameRecord& record, std::uint64_t now_ns)
   kept_words_.erase(kept_words_.find(record.word));
   const std::uint64_t first = record.word / region::kWordsPerGranule;
   auto& own = view_.word(first, record.word % region::kWordsPerGranule);
-  if (!is_kept(record)) return;
-  end_chunks(first);
   std::uint32_t word = kept_word(record.handle);
-  if (!own.compare_exchange_acq_rel(word, OwnWord::after_free(word, OwnWord::kFreed))) return;
+  const bool was_kept = is_kept(record);
+  if (was_kept) end_chunks(first);
+  const bool freed =
+      was_kept && own.compare_exchange_acq_rel(word, OwnWord::after_free(word, OwnWord::kFreed));
+  then();
+  // Only now: a restart frees it if we did not come so far.
+  vault_.name(record.vault_index).state = NameState::kNone;
+  vault_names_.reset(record.vault_index);
+  if (!freed) return;
   ++totals_.reclaimed_blocks;
   view_.span_ledger(first).hint.store_release(1);
   note_freed(first, now_ns);
@@ -195,14 +246,16 @@ bool RegionCore::drop_pins(std::uint32_t session, std::uint64_t& budget_words,
   if (budget_words == 0) return false;
   const auto spend = [&](std::uint64_t words) { budget_words -= std::min(budget_words, words); };
   spend(names_.size() + hidden_.size());
-  for (auto& [name, record] : names_) record.pins.erase(session);
+  for (auto& [name, record] : names_) {
+    if (record.pins.contains(session)) set_pin(record, session, false);
+  }
   bool freed = false;
   // From the end: what is taken out there moves the fewest.
   for (std::size_t i = hidden_.size(); i-- > 0;) {
     NameRecord& record = hidden_[i];
     if (!record.pins.contains(session)) continue;
     if (freed && budget_words == 0) return false;
-    record.pins.erase(session);
+    set_pin(record, session, false);
     if (!record.pins.empty()) continue;
     const std::uint64_t first = record.word / region::kWordsPerGranule;
     const Extent* const extent = extents_.find(static_cast<std::uint32_t>(first));

@@ -144,23 +144,48 @@ void RegionCore::fold_heaps(const SessionRecord& record, std::uint32_t id) {
       ++it;
       continue;
     }
-    region::HeapLedger& ledger = view_.heap_ledger(it->first);
-    for (region::BinCounters& bin : ledger.bins) {
-      totals_.retired_allocations += bin.allocations.load_relaxed();
-      totals_.retired_frees += bin.frees.load_relaxed();
-      bin.allocations.store_relaxed(0);
-      bin.frees.store_relaxed(0);
-      bin.fills.store_relaxed(0);
-      bin.granted.store_relaxed(0);
-      bin.peak.store_relaxed(0);
-      bin.block_bytes.store_relaxed(0);
-      for (auto& part : bin.pool) part.store_relaxed(0);
-    }
-    if (!record.said_goodbye) ++totals_.killed_heaps;
-    view_.heap(it->first).session.store_release(0);
+    retire_heap(it->first, !record.said_goodbye);
     heaps_used_.reset(it->first);
     it = heap_sessions_.erase(it);
   }
+}
+
+// Its counters are in the totals once and once only, wherever the daemon is killed.
+void RegionCore::retire_heap(std::uint32_t heap, bool killed) {
+  Retirement& retirement = vault_.header().retirement;
+  retirement.allocations = totals_.retired_allocations;
+  retirement.frees = totals_.retired_frees;
+  retirement.killed_heaps = totals_.killed_heaps + (killed ? 1 : 0);
+  for (const region::BinCounters& bin : view_.heap_ledger(heap).bins) {
+    retirement.allocations += bin.allocations.load_relaxed();
+    retirement.frees += bin.frees.load_relaxed();
+  }
+  then();
+  retirement.heap_plus_one = heap + std::uint64_t{1};
+  then();
+  finish_retirement();
+}
+
+void RegionCore::finish_retirement() {
+  Retirement& retirement = vault_.header().retirement;
+  if (retirement.heap_plus_one == 0) return;
+  const auto heap = static_cast<std::uint32_t>(retirement.heap_plus_one - 1);
+  for (region::BinCounters& bin : view_.heap_ledger(heap).bins) {
+    bin.allocations.store_relaxed(0);
+    bin.frees.store_relaxed(0);
+    bin.fills.store_relaxed(0);
+    bin.granted.store_relaxed(0);
+    bin.peak.store_relaxed(0);
+    bin.block_bytes.store_relaxed(0);
+    for (auto& part : bin.pool) part.store_relaxed(0);
+  }
+  totals_.retired_allocations = retirement.allocations;
+  totals_.retired_frees = retirement.frees;
+  totals_.killed_heaps = retirement.killed_heaps;
+  view_.heap(heap).session.store_release(0);
+  then();
+  retirement.heap_plus_one = 0;
+  then();
 }
 
 }  // namespace allot::core

@@ -86,6 +86,10 @@ Expected<protocol::Reserved> RegionCore::reserve(std::uint32_t session,
   const auto first = extents_.reserve(length);
   assert(first.has_value());
   reservations_[*first] = {*first + length, session};
+  std::uint64_t& end = vault_.header().reservations_end;
+  end = std::max<std::uint64_t>(end, *first + granules);
+  then();
+  vault_.reservation(*first) = VaultReservation::make(*first + length, session);
   record.reservations.insert(*first);
   const std::uint64_t bytes = granules * kGranuleBytes;
   record.reservation_bytes += bytes;
@@ -106,10 +110,21 @@ Expected<void> RegionCore::unreserve(std::uint32_t session, std::uint64_t first)
   return {};
 }
 
+Expected<protocol::Reserved> RegionCore::next_reservation(std::uint32_t session,
+                                                          std::uint64_t from) {
+  auto record = live_session(session);
+  if (!record) return record.error();
+  if (from >= view_.granules()) return protocol::Reserved{};
+  const auto next = (*record)->reservations.lower_bound(static_cast<std::uint32_t>(from));
+  if (next == (*record)->reservations.end()) return protocol::Reserved{};
+  return protocol::Reserved{*next, reservations_.at(*next).end - *next};
+}
+
 void RegionCore::end_reservation(std::uint32_t first) {
   const auto found = reservations_.find(first);
   const Reservation ended = found->second;
   reservations_.erase(found);
+  vault_.reservation(first) = {};
   for (std::uint32_t at = first; at < ended.end;) {
     const Extent* const extent = extents_.at_or_after(at);
     const std::uint32_t run = extent->first();

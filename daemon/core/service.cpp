@@ -32,6 +32,11 @@ std::optional<Expected<p::Body>> answer_of_names(RegionCore& region, std::uint32
     if (!found) return found.error();
     return p::Body(*found);
   }
+  if (const auto* request = std::get_if<p::NextPin>(&body)) {
+    auto next = region.next_pin(session, request->above);
+    if (!next) return next.error();
+    return p::Body(*next);
+  }
   if (const auto* request = std::get_if<p::Unpin>(&body)) {
     return done(region.unpin(session, Handle::from_bits(request->handle), now.monotonic_ns));
   }
@@ -109,7 +114,7 @@ Outcome Service::handle(ConnectionId id, std::span<const std::byte> bytes, const
   Expected<protocol::Body> body = take_token(found->second, now)
                                       ? answer(id, found->second, *message, now, outcome)
                                       : Error(Errc::kRateLimit, "see messages_per_second");
-  if (outcome.commit) return outcome;
+  if (outcome.commit || outcome.resume) return outcome;
   const bool one_way = std::holds_alternative<protocol::FreedElsewhere>(message->body);
   if (!body) {
     if (body.error() == Errc::kBadMessage) outcome.drop = body.error();
@@ -125,6 +130,12 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
                                          Outcome& outcome) {
   if (std::holds_alternative<p::Hello>(message.body)) {
     return hello(id, connection, message, now, outcome);
+  }
+  if (std::holds_alternative<p::Resume>(message.body)) {
+    auto pending = resume(id, connection, message);
+    if (!pending) return pending.error();
+    outcome.resume = *pending;
+    return p::Body(p::Done{});
   }
   if (const auto* request = std::get_if<p::Watch>(&message.body)) {
     return watch(id, connection, *request);
@@ -169,6 +180,11 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
   if (const auto* request = std::get_if<p::Unreserve>(&message.body)) {
     return done(region->unreserve(session, request->first));
   }
+  if (const auto* request = std::get_if<p::NextReservation>(&message.body)) {
+    auto next = region->next_reservation(session, request->from);
+    if (!next) return next.error();
+    return p::Body(*next);
+  }
   if (const auto* request = std::get_if<p::FreedElsewhere>(&message.body)) {
     region->note_freed(request->first, now.monotonic_ns);
     return p::Body(p::Done{});
@@ -185,18 +201,15 @@ Expected<protocol::Body> Service::hello(ConnectionId id, Connection& connection,
                                         const protocol::Message& message, const Instant& now,
                                         Outcome& outcome) {
   const auto& request = std::get<protocol::Hello>(message.body);
-  if (connection.region != nullptr) {
-    return Error(Errc::kSecondHello, "session " + std::to_string(connection.session));
-  }
-  if (request.fingerprint != region::fingerprint()) {
-    return Error(Errc::kLayoutMismatch, "rebuild the program with this version of liballot");
-  }
-  const std::string_view name = protocol::text(request.region);
-  RegionCore* const region = find_region(name);
-  if (region == nullptr) return Error(Errc::kUnknownRegion, "'" + std::string(name) + "'");
-  if (!policies_.at(region).allows(connection.peer)) {
-    return Error(Errc::kNotAllowed, "uid " + std::to_string(connection.peer.uid) + " in region '" +
-                                        std::string(name) + "'");
+  auto greeted = greeted_region(connection, request.fingerprint, protocol::text(request.region));
+  if (!greeted) return greeted.error();
+  RegionCore* const region = *greeted;
+  std::uint64_t sessions = 0;
+  for (const auto& one : regions_) sessions += one->session_count();
+  if (sessions >= now.storable_sessions) {
+    return Error(Errc::kTooManySessions, "the service manager keeps the descriptors of " +
+                                             std::to_string(now.storable_sessions) +
+                                             ", see FileDescriptorStoreMax");
   }
   auto ticket = region->open_session(connection.peer, protocol::text(request.label), now.unix_ns);
   if (!ticket) return ticket.error();
@@ -207,6 +220,66 @@ Expected<protocol::Body> Service::hello(ConnectionId id, Connection& connection,
   outcome.sends.push_back(
       {id, {message.request, welcome}, SessionKey{region, ticket->id, ticket->incarnation}});
   return protocol::Body(welcome);
+}
+
+Expected<RegionCore*> Service::greeted_region(const Connection& connection,
+                                              std::uint64_t fingerprint,
+                                              std::string_view name) const {
+  if (connection.region != nullptr) {
+    return Error(Errc::kSecondHello, "session " + std::to_string(connection.session));
+  }
+  if (fingerprint != region::fingerprint()) {
+    return Error(Errc::kLayoutMismatch, "rebuild the program with this version of liballot");
+  }
+  RegionCore* const region = find_region(name);
+  if (region == nullptr) return Error(Errc::kUnknownRegion, "'" + std::string(name) + "'");
+  if (!policies_.at(region).allows(connection.peer)) {
+    return Error(Errc::kNotAllowed, "uid " + std::to_string(connection.peer.uid) + " in region '" +
+                                        std::string(name) + "'");
+  }
+  return region;
+}
+
+Expected<PendingResume> Service::resume(ConnectionId id, const Connection& connection,
+                                        const protocol::Message& message) const {
+  const auto& request = std::get<protocol::Resume>(message.body);
+  auto region = greeted_region(connection, request.fingerprint, protocol::text(request.region));
+  if (!region) return region.error();
+  const auto* const record = request.session < region::kSessionLimit
+                                 ? (*region)->session(static_cast<std::uint32_t>(request.session))
+                                 : nullptr;
+  if ((*region)->view().header().created_unix_ns != request.region_created_unix_ns ||
+      record == nullptr || record->incarnation != request.incarnation ||
+      !record->waits_for_resume || record->peer.uid != connection.peer.uid) {
+    return Error(Errc::kUnknownSession, "no session " + std::to_string(request.session) + "." +
+                                            std::to_string(request.incarnation) +
+                                            " of yours waits for its process");
+  }
+  return PendingResume{
+      id, message.request,
+      SessionKey{*region, static_cast<std::uint32_t>(request.session), request.incarnation}};
+}
+
+Outcome Service::finish_resume(const PendingResume& pending, bool is_same) {
+  Outcome outcome;
+  const auto found = connections_.find(pending.connection);
+  if (found == connections_.end()) return outcome;
+  RegionCore& region = *pending.session.region;
+  protocol::Body body = protocol::make_failure(Error(
+      Errc::kUnknownSession, "another process had session " + std::to_string(pending.session.id)));
+  if (is_same) {
+    const auto resumed =
+        region.resume(pending.session.id, pending.session.incarnation, found->second.peer);
+    if (resumed) {
+      found->second.region = &region;
+      found->second.session = pending.session.id;
+      body = protocol::Resumed{region.view().header().boot_epoch.load_relaxed()};
+    } else {
+      body = protocol::make_failure(resumed.error());
+    }
+  }
+  outcome.sends.push_back({pending.connection, {pending.request, body}, {}});
+  return outcome;
 }
 
 Expected<protocol::Body> Service::watch(ConnectionId id, const Connection& connection,

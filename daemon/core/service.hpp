@@ -42,6 +42,8 @@ struct Instant {
   std::uint64_t unix_ns = 0;       // to be shown
   std::uint64_t monotonic_ns = 0;  // for delays and rates: nobody sets this clock
   std::uint64_t available_bytes = ~std::uint64_t{0};  // memory the machine could still give
+  // Sessions, of all regions, whose descriptors the service manager would keep.
+  std::uint64_t storable_sessions = ~std::uint64_t{0};
 };
 
 /// A session as the adapters know it.
@@ -69,8 +71,16 @@ struct PendingCommit {
   std::uint32_t heap = 0;
 };
 
+/// Somebody says that a session is his. Whether it is only the kernel knows: finish_resume().
+struct PendingResume {
+  ConnectionId connection = 0;
+  std::uint64_t request = 0;
+  SessionKey session;
+};
+
 struct Outcome {
   std::vector<Send> sends;
+  std::optional<PendingResume> resume;
   std::optional<PendingCommit> commit;
   std::optional<Error> drop;  // close this connection; why, for the log
 };
@@ -97,6 +107,10 @@ class Service {
   [[nodiscard]] Outcome finish_commit(const PendingCommit& pending, const Expected<void>& committed,
                                       const Instant& now);
 
+  /// Continues after Outcome::resume: `is_same` if the connection's process is the one that had the
+  /// session.
+  [[nodiscard]] Outcome finish_resume(const PendingResume& pending, bool is_same);
+
   /// The kernel has shown that no image maps the session's presence file.
   static void image_gone(const SessionKey& session);
   [[nodiscard]] bool recovery_pending() const noexcept;
@@ -121,6 +135,12 @@ class Service {
   [[nodiscard]] Expected<protocol::Body> hello(ConnectionId id, Connection& connection,
                                                const protocol::Message& message, const Instant& now,
                                                Outcome& outcome);
+  [[nodiscard]] Expected<PendingResume> resume(ConnectionId id, const Connection& connection,
+                                               const protocol::Message& message) const;
+  /// The region of a greeting, if `peer` may use it and is of this layout.
+  [[nodiscard]] Expected<RegionCore*> greeted_region(const Connection& connection,
+                                                     std::uint64_t fingerprint,
+                                                     std::string_view name) const;
   [[nodiscard]] Expected<protocol::Body> watch(ConnectionId id, const Connection& connection,
                                                const protocol::Watch& request);
 

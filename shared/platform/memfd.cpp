@@ -60,6 +60,15 @@ bool is_sealed_memfd(const Descriptor& file) noexcept {
   return seals >= 0 && (seals & kRegionSeals) == kRegionSeals;
 }
 
+std::uint64_t file_bytes(const platform::Descriptor& file) noexcept {
+  struct stat status {};
+  return ::fstat(file.get(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+}
+
+bool is_memory_file(const Descriptor& file) noexcept {
+  return ::fcntl(file.get(), F_GET_SEALS) != -1;
+}
+
 Expected<Descriptor> reopen_read_only(const Descriptor& file) {
   const std::string path = "/proc/self/fd/" + std::to_string(file.get());
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

@@ -32,6 +32,9 @@ enum class PresenceState : std::uint8_t { kMapped, kGone, kTampered };
 /// True if `file` carries every seal that make_sealed_memfd() sets.
 [[nodiscard]] bool is_sealed_memfd(const Descriptor& file) noexcept;
 
+/// True for a memory file of whatever kind, and for no pidfd, socket or pipe.
+[[nodiscard]] bool is_memory_file(const Descriptor& file) noexcept;
+
 /// A second descriptor of the same file, opened read-only through /proc/self/fd.
 [[nodiscard]] Expected<Descriptor> reopen_read_only(const Descriptor& file);
 
@@ -43,6 +46,9 @@ enum class PresenceState : std::uint8_t { kMapped, kGone, kTampered };
 /// Gives the pages wholly inside [offset, offset + length) back; every mapping reads zeros after.
 [[nodiscard]] Expected<void> punch_range(const Descriptor& file, std::uint64_t offset_bytes,
                                          std::uint64_t length_bytes);
+
+/// How long the file is; 0 if that cannot be told.
+[[nodiscard]] std::uint64_t file_bytes(const Descriptor& file) noexcept;
 
 /// Bytes of memory the file holds now (st_blocks).
 [[nodiscard]] std::uint64_t committed_bytes(const Descriptor& file) noexcept;

@@ -4,6 +4,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <fstream>
+#include <string>
+
 #include "shared/platform/system_error.hpp"
 
 namespace allot::platform {
@@ -18,6 +22,15 @@ Expected<Descriptor> pidfd_open(pid_t pid) {
 bool has_exited(const Descriptor& pidfd) noexcept {
   pollfd poll_entry{pidfd.get(), POLLIN, 0};
   return ::poll(&poll_entry, 1, 0) == 1 && (poll_entry.revents & POLLIN) != 0;
+}
+
+pid_t pid_of(const Descriptor& pidfd) {
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(pidfd.get()));
+  for (std::string line; std::getline(info, line);) {
+    pid_t pid = 0;
+    if (std::sscanf(line.c_str(), "Pid: %d", &pid) == 1) return pid;
+  }
+  return 0;
 }
 
 }  // namespace allot::platform

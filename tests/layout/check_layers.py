@@ -43,7 +43,10 @@ LAYERS = [
 EVERYWHERE = ["shared/*", "client/*", "daemon/*", "tools/*", "examples/*", "bench/*", "tests/*"]
 WORDS = [
     (r"\bmemory_order(_|::)seq_cst\b", "a sequentially consistent order", [], EVERYWHERE),
-    (r"\batomic_(thread|signal)_fence\b", "a free-standing fence", [], EVERYWHERE),
+    (r"\batomic_thread_fence\b", "a free-standing fence", [], EVERYWHERE),
+    # Of the compiler alone: for who may be killed between two stores, not for other threads.
+    (r"\batomic_signal_fence\b", "a compiler's fence outside the vault", ["daemon/core/vault.hpp"],
+     EVERYWHERE),
     (r"\bstd::atomic(_ref|_flag)?\b", "a bare atomic (use Atomic<T>)",
      ["shared/include/*"], ["shared/*", "client/*", "daemon/*"]),
     (r"\b(sleep_for|sleep_until|usleep|nanosleep)\s*\(", "a sleep (wait for the event)", [],

@@ -59,6 +59,7 @@ VIOLATIONS = [
     ("client/x.cpp", "word.load(std::memory_order_seq_cst);"),
     ("client/x.cpp", "word.load(std::memory_order::seq_cst);"),
     ("daemon/x.cpp", "std::atomic_thread_fence(std::memory_order_release);"),
+    ("daemon/x.cpp", "std::atomic_signal_fence(std::memory_order_acq_rel);"),
     ("client/x.cpp", "std::atomic<int> word;"),
     ("shared/region/x.hpp", "std::atomic_ref<int> word(raw);"),
     ("tests/process/x_test.cpp", "std::this_thread::sleep_for(1ms);"),

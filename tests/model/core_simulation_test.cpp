@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/seed.hpp"
+#include "tests/support/store_trace.hpp"
 
 namespace allot::test {
 namespace {
@@ -74,6 +75,10 @@ TEST(CoreSimulation, AgreesWithTheOracleAndDrainsToNothing) {
                                   "last words",
                                   "reserve",
                                   "reserve refused",
+                                  "restart",
+                                  "restart inside a recovery",
+                                  "restart with commits to come",
+                                  "resume",
                                   "retract",
                                   "return",
                                   "return into a reservation",
@@ -89,6 +94,22 @@ TEST(CoreSimulation, AgreesWithTheOracleAndDrainsToNothing) {
                                   "watch"}) {
     EXPECT_GT(counts[event], 0U) << event;
   }
+}
+
+// Also inside a recovery, and inside the restart after another kill.
+TEST(CoreSimulation, GoesOnWhereverTheDaemonIsKilled) {
+  if (!kStoreTraceWorks) GTEST_SKIP() << "single steps: x86-64 without the thread sanitizer";
+  EventCounts counts;
+  const SeedRange range = seeds(60);
+  for (std::uint64_t seed = range.first; seed < range.first + range.count; ++seed) {
+    const SeedScope scope(__FILE__, __LINE__, seed);
+    CoreSimulation simulation(seed, &counts, 10);
+    simulation.run(kSteps / 4);
+    if (HasFailure()) break;
+  }
+  RecordProperty("deaths", static_cast<int>(counts["death of the daemon"]));
+  if (range.count < 20) return;
+  EXPECT_GT(counts["death of the daemon"], 1000U);
 }
 
 }  // namespace

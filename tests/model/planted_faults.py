@@ -18,6 +18,7 @@ ORPHANS = "daemon/core/region_orphans.cpp"
 RESERVATIONS = "daemon/core/region_reservations.cpp"
 EXTENTS = "daemon/core/extents.cpp"
 SERVICE = "daemon/core/service.cpp"
+RESTORE = "daemon/core/region_restore.cpp"
 MESSAGE = "shared/protocol/message.cpp"
 VIEW = "shared/region/region_view.cpp"
 COUNT = "shared/region/span_count.cpp"
@@ -43,6 +44,58 @@ KNOWN = "client/known_spans.hpp"
 
 # name, file, what stands there (once, spaces do not matter), what is planted
 FAULTS = [
+    # a daemon that was killed
+    ("restart_pending_name_dropped", RESTORE,
+     "if (kept.state == NameState::kPending && !is_kept(record))",
+     "if (kept.state == NameState::kPending)"),
+    ("restart_name_without_a_block", RESTORE,
+     "if (kept.state == NameState::kPending && !is_kept(record))", "if (false)"),
+    ("restart_pins_forgotten", RESTORE, "record.pins.insert(id);", ""),
+    ("restart_hidden_block_leaks", RESTORE, "free_kept_block(record, 0);",
+     "vault_names_.reset(i);"),
+    ("restart_hidden_name_shown", RESTORE, "if (kept.state != NameState::kHidden)", "if (true)"),
+    ("restart_half_a_grant_stays", RESTORE, "view_.descriptor(granule++).store_relaxed(0);",
+     "++granule;"),
+    ("restart_memory_not_punched", RESTORE, "if (first < end) dirty_.add(first, end - first, 0);",
+     ""),
+    ("restart_taken_block_forgotten", RESTORE, "taken_[first] = 0;", ""),
+    ("restart_reservation_forgotten", RESTORE, "reservations_[first] = {kept.end(), session->first};",
+     "return {};"),
+    ("restart_recovery_forgotten", RESTORE,
+     "if (state == SessionState::kDraining) begin_recovery(id);", ""),
+    ("restart_heap_forgotten", RESTORE, "heaps_used_.set(heap);", ""),
+    ("restart_retirement_forgotten", RESTORE, "finish_retirement();", ""),
+    ("restart_live_session_connected", RESTORE, "record.state = SessionState::kDetached;",
+     "record.state = state;"),
+    ("name_pending_too_late", NAMES,
+     "kept.state = NameState::kPending; then();", ""),
+    ("hidden_block_forgotten_before_its_free", NAMES,
+     "const bool was_kept = is_kept(record);",
+     "vault_.name(record.vault_index).state = NameState::kNone; then(); "
+     "const bool was_kept = is_kept(record);"),
+    ("pin_not_in_the_vault", NAMES, "pins = pinned ? pins | bit : pins & ~bit;", "(void)bit;"),
+    ("unpublished_in_the_directory_alone", NAMES,
+     "vault_.name(record.vault_index).state = NameState::kHidden;", ""),
+    ("retired_before_it_is_said", RECOVERY,
+     "retirement.heap_plus_one = heap + std::uint64_t{1}; then(); finish_retirement();",
+     "retirement.heap_plus_one = 0; for (region::BinCounters& bin : view_.heap_ledger(heap).bins) "
+     "bin.allocations.store_relaxed(0); then(); "
+     "retirement.heap_plus_one = heap + std::uint64_t{1}; then(); finish_retirement();"),
+    ("incarnation_after_its_session", CORE, "kept.next_incarnation = ticket.incarnation + 1;", ""),
+    ("reservation_not_in_the_vault", RESERVATIONS,
+     "vault_.reservation(*first) = VaultReservation::make(*first + length, session);", ""),
+    ("ended_reservation_in_the_vault", RESERVATIONS, "vault_.reservation(first) = {};", ""),
+    ("span_granted_before_its_words", GRANTS,
+     "extent->info.granted_unix_ns = now_unix_ns;",
+     "extent->info.granted_unix_ns = now_unix_ns; write_descriptors(*extent, "
+     "SpanState::kGranted); then();"),
+    ("span_not_in_the_vault", GRANTS,
+     "vault_.span(extent->first()) = {now_unix_ns, extent->info.uid};", ""),
+    ("resumed_by_another_process", SERVICE, "if (is_same) {", "if (true) {"),
+    ("resumed_by_another_user", SERVICE, "|| record->peer.uid != connection.peer.uid", ""),
+    ("resumed_in_another_region", SERVICE,
+     "(*region)->view().header().created_unix_ns != request.region_created_unix_ns ||", ""),
+    ("resumed_without_a_restart", CORE, "!found->second.waits_for_resume ||", ""),
     # extents
     ("coalesce_left_only", EXTENTS, "right != nullptr && right->state_ == state", "false && right->state_ == state"),
     ("coalesce_right_only", EXTENTS, "left != nullptr && left->state_ == state", "false && left->state_ == state"),
@@ -158,7 +211,7 @@ FAULTS = [
     ("entry_stays", RECOVERY,
      "view_.session(id).state.store_release(static_cast<std::uint32_t>(SessionState::kAbsent));",
      ""),
-    ("heap_stays", RECOVERY, "view_.heap(it->first).session.store_release(0);", ""),
+    ("heap_stays", RECOVERY, "view_.heap(heap).session.store_release(0);", ""),
     ("pins_survive_death", RECOVERY, "if (!drop_pins(*id, budget_left, now_ns)) return {};", ""),
     ("pins_left_at_the_end_of_a_slice", RECOVERY,
      "if (!drop_pins(*id, budget_left, now_ns)) return {};",
@@ -177,7 +230,7 @@ FAULTS = [
      "record == nullptr"),
     ("epoch_stays", NAMES, "region::word_value(epoch.load_relaxed()) + 1", "0"),
     ("more_than_chunks_cleared", NAMES, "i += ChunkWords::kStride) { auto& word", "++i) { auto& word"),
-    ("chunks_outlive_the_block", NAMES, "end_chunks(first); std::uint32_t word", "std::uint32_t word"),
+    ("chunks_outlive_the_block", NAMES, "if (was_kept) end_chunks(first);", ""),
     ("overwritten_block_cleared", NAMES, "|| !is_kept(*record)", ""),
     # What the simulation alone must see: clients that claim, fill, die and clear at every moment.
     ("ready_counts_of_the_dead_lost", RECOVERY,
@@ -233,7 +286,7 @@ FAULTS = [
      "if (OwnWord::owner(word) != session) return Error(Errc::kNotOwner);", ""),
     ("stale_publish", NAMES,
      "if (OwnWord::generation(word) != handle.generation()) return Error(Errc::kStaleHandle);", ""),
-    ("find_does_not_pin", NAMES, "found->second.pins.insert(session);", ""),
+    ("find_does_not_pin", NAMES, "set_pin(found->second, session, true);", ""),
     ("unpublish_by_anybody", NAMES,
      "if ((*record)->peer.uid != found->second.uid)", "if (false)"),
     ("name_stays_visible", NAMES, "view_.name(record.slot).state.store_release(0);", ""),
@@ -246,7 +299,7 @@ FAULTS = [
     # service
     ("second_session", SERVICE, "if (connection.region != nullptr) { return Error(Errc::kSecondHello",
      "if (false) { return Error(Errc::kSecondHello"),
-    ("layout_not_checked", SERVICE, "if (request.fingerprint != region::fingerprint())",
+    ("layout_not_checked", SERVICE, "if (fingerprint != region::fingerprint())",
      "if (false)"),
     ("policy_not_checked", SERVICE,
      "if (!policies_.at(region).allows(connection.peer)) { return Error(Errc::kNotAllowed, \"uid",

@@ -274,6 +274,16 @@ void CoreOracle::punch(const std::vector<core::FileRange>& ranges, std::uint64_t
             region::FileLayout{used_.size()}.words_offset() + first * region::kWordsPerGranule * 4);
 }
 
+void CoreOracle::restart(std::uint32_t high_water_granules) {
+  for (auto& [id, session] : sessions_) {
+    if (session.state == SessionState::kLive) session.state = SessionState::kDetached;
+  }
+  noted_.clear();
+  for (std::size_t granule = 0; granule < used_.size(); ++granule) {
+    dirty_since_[granule] = granule < high_water_granules && !used_[granule] ? 0 : kClean;
+  }
+}
+
 // --- names ---
 
 void CoreOracle::free_kept(const Name& name, std::uint64_t now_ns) {

@@ -111,6 +111,10 @@ class CoreOracle {
   void after_recovery(core::RegionCore& core, const std::vector<std::uint32_t>& ended,
                       std::uint64_t now_ns);
 
+  /// The daemon was killed and restarted: nobody is connected, and all free memory up to the
+  /// high-water mark may have pages.
+  void restart(std::uint32_t high_water_granules);
+
   // Chunks.
   [[nodiscard]] bool is_chunked(std::uint32_t first) const {
     return carves_[first] == region::CarveWord::kChunked;

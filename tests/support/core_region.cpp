@@ -7,7 +7,7 @@ namespace allot::test {
 using detail::OwnWord;
 
 CoreRegion::CoreRegion(std::uint64_t granules, const core::Limits& limits)
-    : memory_(granules), core_(memory_.view(), "test", kRegionTag, limits, 1) {}
+    : memory_(granules), core_(memory_.view(), "test", kRegionTag, limits, 1, memory_.vault()) {}
 
 std::uint32_t CoreRegion::open_session(uid_t uid) {
   const auto ticket = core_.open_session({4711, uid, 100}, "test", now_ns);

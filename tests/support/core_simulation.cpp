@@ -39,16 +39,20 @@ core::Limits random_limits(Random& random) {
 
 }  // namespace
 
-CoreSimulation::CoreSimulation(std::uint64_t seed, EventCounts* counts)
+CoreSimulation::CoreSimulation(std::uint64_t seed, EventCounts* counts,
+                               std::uint32_t deaths_percent)
     : random_(seed),
       counts_(counts),
       limits_(random_limits(random_)),
       memory_(random_.between(16, 96)),
+      deaths_percent_(deaths_percent),
       oracle_(static_cast<std::uint32_t>(memory_.granules()), limits_),
       target_clients_(random_.between(1, 8)),
       mortality_percent_(random_.between(1, 100)) {
-  auto core = std::make_unique<core::RegionCore>(memory_.view(), "default", kTag, limits_, 1);
+  auto core = std::make_unique<core::RegionCore>(memory_.view(), "default", kTag, limits_, 1,
+                                                 memory_.vault());
   core_ = core.get();
+  if (deaths_percent > 0) aftermath_ = std::make_unique<CoreAftermath>(memory_, core_->limits());
   service_.add_region(std::move(core), {});
 }
 
@@ -84,6 +88,8 @@ void CoreSimulation::step() {
     if (!random_.percent(mortality_percent_)) return;
     Client* const client = any_client([](const Client& one) { return one.running; });
     if (client != nullptr) kill(*client);
+  } else if (chance < 80) {
+    if (random_.percent(20)) restart();
   } else if (chance < 91) {
     recover();
   } else if (chance < 94) {
@@ -106,7 +112,16 @@ CoreSimulation::Client* CoreSimulation::any_client(bool (*fits)(const Client&)) 
 // --- messages ---
 
 core::Outcome CoreSimulation::send(const Client& client, const p::Body& body) {
-  return service_.handle(client.connection, p::encode({random_.next(), body}), now_);
+  core::Outcome outcome;
+  const auto wire = p::encode({random_.next(), body});
+  of_daemon([&] { outcome = service_.handle(client.connection, wire, now_); });
+  return outcome;
+}
+
+void CoreSimulation::of_daemon(const std::function<void()>& event) {
+  constexpr std::uint64_t kMostDeaths = 10;
+  if (aftermath_ == nullptr || !random_.percent(deaths_percent_)) return event();
+  (*counts_)["death of the daemon"] += aftermath_->kill_everywhere(event, random_, kMostDeaths);
 }
 
 Errc CoreSimulation::errc_of(const core::Outcome& outcome) {
@@ -194,7 +209,8 @@ void CoreSimulation::finish_commit() {
   }
   const Expected<void> result =
       committed ? Expected<void>() : Expected<void>(Error(Errc::kSystem, "no memory"));
-  const core::Outcome outcome = service_.finish_commit(commit, result, now_);
+  core::Outcome outcome;
+  of_daemon([&] { outcome = service_.finish_commit(commit, result, now_); });
   EXPECT_EQ(outcome.sends.size(), pending.client->connected ? 1U : 0U);
   const Errc errc = errc_of(outcome);
   if (commit.grant) {
@@ -210,7 +226,9 @@ void CoreSimulation::recover() {
   constexpr std::uint64_t kBudgets[] = {1, 300, 2000, ~std::uint64_t{0}};
   if (service_.recovery_pending()) count("recovery slice");
   std::vector<core::SessionKey> ended;
-  const auto sends = service_.recover_step(kBudgets[random_.below(4U)], now_, &ended);
+  std::vector<core::Send> sends;
+  const std::uint64_t budget = kBudgets[random_.below(4U)];
+  of_daemon([&] { sends = service_.recover_step(budget, now_, &ended); });
   std::vector<std::uint32_t> ids;
   std::size_t told = 0;
   for (const core::SessionKey& key : ended) {
@@ -252,9 +270,58 @@ void CoreSimulation::punch() {
 }
 
 void CoreSimulation::sweep() {
-  core_->sweep(now_.monotonic_ns);
+  of_daemon([&] { core_->sweep(now_.monotonic_ns); });
   oracle_.sweep(now_.monotonic_ns);
   oracle_.accept_taken_large(core_->view());
+}
+
+// The daemon is killed, and another goes on with what is in shared memory and in the vault.
+void CoreSimulation::restart() {
+  count(pending_.empty() ? "restart" : "restart with commits to come");
+  if (service_.recovery_pending()) count("restart inside a recovery");
+  for (const Pending& pending : pending_) {
+    if (pending.commit.grant) oracle_.finish(*pending.commit.grant, false);
+  }
+  pending_.clear();
+  watchers_.clear();
+  service_ = core::Service();
+  memory_.open_heaps(core::RegionCore::heaps_to_open(view(), memory_.vault()));
+  Expected<std::unique_ptr<core::RegionCore>> restored = Error(Errc::kClosed);
+  of_daemon([&] { restored = core::RegionCore::restore(view(), memory_.vault(), limits_); });
+  ASSERT_TRUE(restored) << restored.error().message();
+  core_ = restored->get();
+  service_.add_region(std::move(*restored), {});
+  oracle_.restart(static_cast<std::uint32_t>(core_->high_water_granules()));
+  for (const auto& client : clients_) {
+    const bool was_connected = std::exchange(client->connected, false);
+    if (client->running && was_connected && random_.percent(90)) resume(*client);
+  }
+  oracle_.compare(*core_);
+}
+
+void CoreSimulation::resume(Client& client) {
+  p::Resume wanted;
+  wanted.fingerprint = region::fingerprint();
+  p::set_text(wanted.region, "default");
+  wanted.region_created_unix_ns = view().header().created_unix_ns;
+  wanted.session = client.session;
+  wanted.incarnation = client.incarnation;
+  const core::ConnectionId connection = service_.open_connection({1, client.uid, 100});
+  const auto ask = [&](p::Resume body, bool is_same) {
+    core::Outcome outcome = service_.handle(connection, p::encode({1, body}), now_);
+    if (outcome.resume) outcome = service_.finish_resume(*outcome.resume, is_same);
+    return errc_of(outcome);
+  };
+  p::Resume of_another = wanted;
+  ++of_another.incarnation;
+  EXPECT_EQ(ask(of_another, true), Errc::kUnknownSession);
+  EXPECT_EQ(ask(wanted, false), Errc::kUnknownSession) << "another process";
+  EXPECT_EQ(ask(wanted, true), Errc::kOk);
+  EXPECT_EQ(ask(wanted, true), Errc::kSecondHello);
+  client.connection = connection;
+  client.connected = true;
+  oracle_.sessions().at(client.session).state = SessionState::kLive;
+  count("resume");
 }
 
 void CoreSimulation::drain() {

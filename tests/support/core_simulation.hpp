@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "daemon/core/service.hpp"
+#include "tests/support/core_aftermath.hpp"
 #include "tests/support/core_oracle.hpp"
 #include "tests/support/memory_region.hpp"
 #include "tests/support/seed.hpp"
@@ -30,7 +31,9 @@ using EventCounts = std::map<std::string, std::uint64_t>;
 
 class CoreSimulation {
  public:
-  CoreSimulation(std::uint64_t seed, EventCounts* counts);
+  /// `deaths_percent` of the daemon's events are followed store by store, and what a kill of the
+  /// daemon leaves there is looked at.
+  CoreSimulation(std::uint64_t seed, EventCounts* counts, std::uint32_t deaths_percent = 0);
 
   /// Runs and compares every so many steps. Stops at the first failure.
   void run(std::uint32_t steps);
@@ -69,6 +72,8 @@ class CoreSimulation {
 
   // Messages.
   core::Outcome send(const Client& client, const protocol::Body& body);
+  /// Every event of the daemon goes through here.
+  void of_daemon(const std::function<void()>& event);
   static Errc errc_of(const core::Outcome& outcome);
   void expect_answer(const core::Outcome& outcome, const std::set<Errc>& obstacles,
                      const char* what);
@@ -119,6 +124,8 @@ class CoreSimulation {
   void recover();
   void punch();
   void sweep();
+  void restart();
+  void resume(Client& client);
 
   [[nodiscard]] bool is_live(const Client& client);
   [[nodiscard]] std::string any_name();
@@ -139,6 +146,8 @@ class CoreSimulation {
   EventCounts* counts_;
   core::Limits limits_;
   MemoryRegion memory_;
+  std::uint32_t deaths_percent_;
+  std::unique_ptr<CoreAftermath> aftermath_;
   CoreOracle oracle_;
   core::Service service_;
   core::RegionCore* core_ = nullptr;

@@ -436,7 +436,8 @@ void CoreSimulation::misbehave(Client& client) {
   }
   p::Wire wire{};
   for (std::byte& byte : wire) byte = static_cast<std::byte>(random_.next());
-  const core::Outcome outcome = service_.handle(client.connection, wire, now_);
+  core::Outcome outcome;
+  of_daemon([&] { outcome = service_.handle(client.connection, wire, now_); });
   EXPECT_TRUE(outcome.drop) << "random bytes were taken for a message";
   count("garbage");
   // Dropped: the connection goes, the image may live on.

@@ -15,9 +15,9 @@ void PureDaemon::add_region(const core::Limits& with_limits, core::AccessPolicy 
   memories.push_back(std::make_unique<MemoryRegion>(64));
   const std::string name = memories.size() == 1 ? "default" : "other";
   const auto tag = static_cast<std::uint32_t>(memories.size());
-  service.add_region(
-      std::make_unique<core::RegionCore>(memories.back()->view(), name, tag, with_limits, 1),
-      std::move(policy));
+  service.add_region(std::make_unique<core::RegionCore>(memories.back()->view(), name, tag,
+                                                        with_limits, 1, memories.back()->vault()),
+                     std::move(policy));
 }
 
 core::Outcome PureDaemon::handle(core::ConnectionId from, const p::Body& body,

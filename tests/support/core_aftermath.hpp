@@ -1,0 +1,34 @@
+// What must hold after the daemon was killed at some instruction: another one goes on with the
+// region, nobody has lost anything, and in the end everything comes back.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "daemon/core/limits.hpp"
+#include "tests/support/memory_region.hpp"
+#include "tests/support/seed.hpp"
+
+namespace allot::test {
+
+class CoreAftermath {
+ public:
+  CoreAftermath(const MemoryRegion& memory, const core::Limits& limits)
+      : memory_(memory), limits_(limits), image_(memory.granules()), scratch_(memory.granules()) {}
+
+  /// Runs `event`, which changes the memory, and checks what a kill leaves at up to `most` of its
+  /// stores, chance decides which. Returns how many it checked. Without kStoreTraceWorks: runs it.
+  std::uint64_t kill_everywhere(const std::function<void()>& event, Random& random,
+                                std::uint64_t most);
+
+ private:
+  /// Fails the test if a daemon cannot go on with image_.
+  void check();
+
+  const MemoryRegion& memory_;
+  core::Limits limits_;
+  MemoryRegion image_;
+  MemoryRegion scratch_;
+};
+
+}  // namespace allot::test
