@@ -46,14 +46,12 @@ class AsyncDescriptor {
   /// descriptor is closed before.
   template <class Handler>
   void async_wait_readable(Handler handler) {
-    // The flag outlives this object: a ready handler may be queued when close() is called.
-    waiter_.async_wait(boost::asio::posix::descriptor_base::wait_read,
-                       [this, handler = std::move(handler),
-                        open = open_](const boost::system::error_code& failed) mutable {
-                         if (failed || !*open) return handler(false);
-                         if (!is_readable()) return async_wait_readable(std::move(handler));
-                         handler(true);
-                       });
+    async_wait(boost::asio::posix::descriptor_base::wait_read, POLLIN, std::move(handler));
+  }
+  /// The same, once something can be written.
+  template <class Handler>
+  void async_wait_writable(Handler handler) {
+    async_wait(boost::asio::posix::descriptor_base::wait_write, POLLOUT, std::move(handler));
   }
 
   void close() {
@@ -64,10 +62,22 @@ class AsyncDescriptor {
   }
 
  private:
+  template <class Handler>
+  void async_wait(boost::asio::posix::descriptor_base::wait_type kind, short event,
+                  Handler handler) {
+    // The flag outlives this object: a ready handler may be queued when close() is called.
+    waiter_.async_wait(kind, [this, kind, event, handler = std::move(handler),
+                              open = open_](const boost::system::error_code& failed) mutable {
+      if (failed || !*open) return handler(false);
+      if (!is_ready(event)) return async_wait(kind, event, std::move(handler));
+      handler(true);
+    });
+  }
+
   // Asio (1.81) hands the state of a descriptor that was closed in this turn of the loop to the
   // next one, with its queued event: the wait for a new process's exit then ends with an old one's.
-  [[nodiscard]] bool is_readable() const {
-    pollfd one{descriptor_.get(), POLLIN, 0};
+  [[nodiscard]] bool is_ready(short event) const {
+    pollfd one{descriptor_.get(), event, 0};
     return ::poll(&one, 1, 0) != 0;
   }
 

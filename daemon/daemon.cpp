@@ -18,6 +18,7 @@
 
 #include "daemon/clock.hpp"
 #include "daemon/control_server.hpp"
+#include "daemon/inherited_descriptors.hpp"
 #include "daemon/log.hpp"
 #include "daemon/runtime_dir.hpp"
 #include "daemon/server.hpp"
@@ -43,22 +44,30 @@ void warn_of_few_descriptors(const ServerLimits& limits) {
               std::to_string(files.rlim_cur) + "; raise LimitNOFILE= or ulimit -n");
 }
 
+// They stay in the store, for a build that knows them.
+void close_unknown(InheritedDescriptors inherited) {
+  for (const std::string& name : inherited.names()) {
+    log_warning("closed a descriptor that systemd passed, named '" + one_line(name) +
+                "': nothing here has this name");
+  }
+}
+
 class Daemon {
  public:
-  Daemon(boost::asio::io_context& context, Timers& timers, const DaemonOptions& options,
-         const RuntimeDir& directory)
+  Daemon(boost::asio::io_context& context, Timers& timers, ServiceManager& manager,
+         const DaemonOptions& options, const RuntimeDir& directory)
       : context_(context),
         signals_(context),
-        manager_(timers),
-        server_(context, timers, options.config.limits, options.forced),
+        manager_(manager),
+        server_(context, timers, options.config.limits, options.forced, manager),
         control_(context, timers, options.config.limits, control_context(directory)) {}
 
-  Expected<void> serve(const DaemonOptions& options, ListeningSockets sockets) {
-    for (const RegionConfig& region : options.config.regions) {
-      if (auto added = server_.add_region(region); !added) {
-        return Error(added.error().code, "region " + region.name + ": " + added.error().detail);
-      }
+  Expected<void> serve(const DaemonOptions& options, ListeningSockets sockets,
+                       InheritedDescriptors inherited) {
+    if (auto added = server_.add_regions(options.config.regions, inherited); !added) {
+      return added.error();
     }
+    close_unknown(std::move(inherited));
     boost::system::error_code failed;
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
       if (!failed) signals_.add(signal, failed);
@@ -82,7 +91,7 @@ class Daemon {
         return wait_for_signal();
       }
       log_info(signal == SIGTERM ? "stopping: SIGTERM" : "stopping: SIGINT");
-      ServiceManager::stopping();
+      manager_.stopping();
       control_.stop();
       server_.stop();
       context_.stop();
@@ -113,7 +122,7 @@ class Daemon {
 
   boost::asio::io_context& context_;
   boost::asio::signal_set signals_;
-  ServiceManager manager_;
+  ServiceManager& manager_;
   std::uint64_t started_unix_ns_ = unix_now_ns();
   Server server_;
   ControlServer control_;
@@ -139,19 +148,22 @@ void harden_process() {
 Expected<void> run_daemon(const DaemonOptions& options) {
   auto directory = RuntimeDir::take(options.runtime_dir);
   if (!directory) return directory.error();
-  auto sockets = ListeningSockets::take(*directory);
-  if (!sockets) return sockets.error();
-  const auto made = sockets->made;
-  warn_of_few_descriptors(options.config.limits);
+  auto inherited = InheritedDescriptors::from_environment();
+  if (!inherited) return inherited.error();
 
   // One thread: Asio needs no locks of its own, and the order here is the order of destruction.
   boost::asio::io_context context(1);
   auto timers = Timers::create(context);
   if (!timers) return timers.error();
+  ServiceManager manager(context, **timers);
+  auto sockets = ListeningSockets::take(*directory, *inherited, manager);
+  if (!sockets) return sockets.error();
+  const auto made = sockets->made;
+  warn_of_few_descriptors(options.config.limits);
   Expected<void> served;
   {
-    Daemon daemon(context, **timers, options, *directory);
-    served = daemon.serve(options, std::move(*sockets));
+    Daemon daemon(context, **timers, manager, options, *directory);
+    served = daemon.serve(options, std::move(*sockets), std::move(*inherited));
   }
   // Still under the lock: no other daemon can have made its own meanwhile.
   for (const auto& socket : made) (void)RuntimeDir::remove_stale_socket(socket);

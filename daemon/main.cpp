@@ -1,16 +1,20 @@
-// allotd: reads its options and configuration, then runs the daemon. See allotd(8).
+// allotd: reads its options and configuration, then runs the daemon, or a supervisor that runs it.
+// See allotd(8).
 //
 // Exit status: 0 ended by a signal or nothing to do, 1 cannot start, 2 wrong usage or
-// configuration.
+// configuration, 3 the stored regions are of another layout.
 
 #include <unistd.h>
 
+#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -19,14 +23,18 @@
 #include "daemon/config.hpp"
 #include "daemon/daemon.hpp"
 #include "daemon/log.hpp"
+#include "daemon/restart_policy.hpp"
 #include "daemon/runtime_dir.hpp"
+#include "daemon/supervisor.hpp"
+#include "shared/region/layout.hpp"
 
 namespace {
 
 using namespace allot;  // NOLINT(google-build-using-namespace)
 
-constexpr int kCannotStart = 1;
-constexpr int kWrongUsage = 2;
+constexpr int kCannotStart = daemon::kExitCannotStart;
+constexpr int kWrongUsage = daemon::kExitWrongUsage;
+constexpr int kOtherLayout = daemon::kExitOtherLayout;
 
 struct CommandLine {
   std::string runtime_dir;
@@ -34,6 +42,8 @@ struct CommandLine {
   std::string log_level;
   std::string force_fallback;
   bool check_config = false;
+  bool layout = false;
+  bool supervise = false;
 };
 
 void describe(CLI::App& app, CommandLine& line) {
@@ -48,14 +58,22 @@ void describe(CLI::App& app, CommandLine& line) {
       ->type_name("FILE");
   app.add_flag("--check-config", line.check_config,
                "Only say what is wrong with the configuration");
+  app.add_flag("--supervise", line.supervise,
+               "Run the daemon below a parent that keeps its regions and starts it again when it "
+               "ends; SIGHUP to the parent: start it anew, of the build that is installed now");
   app.add_option("--log-level", line.log_level,
                  std::string(daemon::kLogLevelNames) + "; overrides the configuration")
       ->type_name("LEVEL");
   // For tests: use the fallbacks of older kernels.
   app.add_option("--force-fallback", line.force_fallback)->group("");
+  app.add_flag(
+      "--layout", line.layout,
+      "Only print the fingerprint of the layout of regions: a daemon goes on with the regions "
+      "of another build that prints the same");
   app.set_version_flag("--version", "allotd " ALLOT_VERSION_STRING);
   app.footer(
-      "Exit status: 0 ended by a signal, 1 cannot start, 2 wrong usage or configuration.\n"
+      "Exit status: 0 ended by a signal, 1 cannot start, 2 wrong usage or configuration,\n"
+      "3 the stored regions are of another layout.\n"
       "See allotd(8) and allotd.toml(5).");
 }
 
@@ -82,7 +100,11 @@ int fail(int status, const std::string& why) {
   return status;
 }
 
-int run(const CommandLine& line) {
+int run(const CommandLine& line, std::vector<std::string> arguments) {
+  if (line.layout) {
+    std::printf("%016" PRIx64 "\n", region::fingerprint());
+    return 0;
+  }
   daemon::DaemonOptions options;
   const auto file = find_config(line);
   if (file) {
@@ -113,10 +135,15 @@ int run(const CommandLine& line) {
     options.runtime_dir = line.runtime_dir;
   }
   daemon::harden_process();
+  if (line.supervise) {
+    const auto status = daemon::supervise({options.runtime_dir, std::move(arguments)});
+    return status ? *status : fail(kCannotStart, status.error().message());
+  }
   daemon::start_log(options.config.log_level);
   const auto served = daemon::run_daemon(options);
-  if (!served) return fail(kCannotStart, served.error().message());
-  return 0;
+  if (served) return 0;
+  return fail(served.error() == Errc::kLayoutMismatch ? kOtherLayout : kCannotStart,
+              served.error().message());
 }
 
 }  // namespace
@@ -131,7 +158,7 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
       return app.exit(error) == 0 ? 0 : kWrongUsage;
     }
-    return run(line);
+    return run(line, {argv, argv + argc});
   } catch (const std::exception& error) {
     return fail(kCannotStart, error.what());
   }

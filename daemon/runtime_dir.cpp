@@ -77,7 +77,7 @@ Expected<std::filesystem::path> default_runtime_dir() {
                "ALLOT_RUNTIME_DIR");
 }
 
-Expected<RuntimeDir> RuntimeDir::take(const std::filesystem::path& path) {
+Expected<std::filesystem::path> RuntimeDir::prepare(const std::filesystem::path& path) {
   std::error_code failed;
   const auto absolute = std::filesystem::absolute(path, failed);
   if (failed) return Error(failed, path.native());
@@ -95,6 +95,13 @@ Expected<RuntimeDir> RuntimeDir::take(const std::filesystem::path& path) {
     return platform::system_error("cannot make the runtime directory " + absolute.native());
   }
   if (auto checked = check_directory(absolute); !checked) return checked.error();
+  return absolute;
+}
+
+Expected<RuntimeDir> RuntimeDir::take(const std::filesystem::path& path) {
+  const auto directory = prepare(path);
+  if (!directory) return directory.error();
+  const auto& absolute = *directory;
   const auto file = absolute / "allotd.lock";
   platform::Descriptor lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock) return platform::system_error("cannot open " + file.native());

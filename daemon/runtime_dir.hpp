@@ -1,6 +1,6 @@
 // RuntimeDir: the directory of the daemon's sockets, held by one daemon at a time.
 //
-// Used by run_daemon() at the start. The lock is flock() on DIR/allotd.lock: it goes with the
+// Used by run_daemon() at the start; the supervisor only prepares it. The lock is flock() on DIR/allotd.lock: it goes with the
 // process, however that ends, so a dead daemon never keeps the next one out. The file stays;
 // removing it would let two daemons hold locks on two files of one name. What a dead daemon left is
 // removed under the lock only.
@@ -23,7 +23,11 @@ namespace allot::daemon {
 
 class RuntimeDir {
  public:
-  /// Makes the directory if it is not there and takes its lock. An error that names the pid of the
+  /// Makes the directory if it is not there, and checks that nobody else can rename what is in it.
+  /// Its absolute path.
+  [[nodiscard]] static Expected<std::filesystem::path> prepare(const std::filesystem::path& path);
+
+  /// Prepares the directory and takes its lock. An error that names the pid of the
   /// daemon that has it, if one does.
   [[nodiscard]] static Expected<RuntimeDir> take(const std::filesystem::path& path);
 

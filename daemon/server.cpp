@@ -1,5 +1,7 @@
 #include "daemon/server.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -9,7 +11,9 @@
 
 #include "daemon/clock.hpp"
 #include "daemon/log.hpp"
+#include "daemon/store_names.hpp"
 #include "shared/platform/memfd.hpp"
+#include "shared/platform/pidfd.hpp"
 #include "shared/platform/random.hpp"
 #include "shared/platform/system_error.hpp"
 
@@ -24,14 +28,26 @@ void refuse(const platform::Descriptor& socket, const Error& why) {
   discard_queue(socket);
 }
 
+StoredSession stored_session(const core::SessionKey& session) {
+  return {session.region->tag(), session.id, session.incarnation};
+}
+
+// So that the number of a stored pidfd's process can be believed.
+bool pidfds_tell_pids() {
+  const auto own = platform::pidfd_open(::getpid());
+  return own && platform::pid_of(*own) == ::getpid();
+}
+
 }  // namespace
 
 Server::Server(boost::asio::io_context& context, Timers& timers, const ServerLimits& limits,
-               const ForcedFallbacks& forced)
+               const ForcedFallbacks& forced, ServiceManager& manager)
     : context_(context),
       timers_(timers),
       limits_(limits),
       forced_(forced),
+      manager_(manager),
+      pidfds_tell_pids_(pidfds_tell_pids()),
       commits_(context, commit_actions()),
       upkeep_(context, timers, service_, upkeep_actions()) {}
 
@@ -63,8 +79,9 @@ Upkeep::Actions Server::upkeep_actions() {
       .now = [this] { return now(); },
       .deliver =
           [this](const std::vector<core::Send>& sends) {
-            for (const core::Send& send : sends) deliver(send);
+            for (const core::Send& one : sends) deliver(one);
           },
+      .ended = [this](const core::SessionKey& session) { session_ended(session); },
       .punch =
           [this](core::RegionCore& region, const core::FileRange& range) {
             if (auto punched = host(region).punch(range); !punched) {
@@ -73,6 +90,30 @@ Upkeep::Actions Server::upkeep_actions() {
             }
           },
   };
+}
+
+Expected<void> Server::add_regions(const std::vector<RegionConfig>& configs,
+                                   InheritedDescriptors& inherited) {
+  StoredRegions stored = take_stored_regions(inherited);
+  for (const std::string& name : stored.useless_names) manager_.remove(name);
+  for (const RegionConfig& config : configs) {
+    const auto found =
+        std::find_if(stored.whole.begin(), stored.whole.end(),
+                     [&](const StoredRegion& region) { return region.name == config.name; });
+    const bool is_new = found == stored.whole.end();
+    auto added = is_new ? add_region(config) : restore_region(config, std::move(*found));
+    if (!added) {
+      return Error(added.error().code, "region " + config.name + ": " + added.error().detail);
+    }
+    if (!is_new) stored.whole.erase(found);
+  }
+  for (const StoredRegion& region : stored.whole) {
+    log_warning("region " + region.name +
+                " of an earlier configuration is kept and not served; "
+                "add it again to go on with it");
+  }
+  restore_sessions(inherited);
+  return {};
 }
 
 Expected<void> Server::add_region(const RegionConfig& config) {
@@ -85,9 +126,69 @@ Expected<void> Server::add_region(const RegionConfig& config) {
   } while (std::any_of(service_.regions().begin(), service_.regions().end(),
                        [tag](const auto& region) { return region->tag() == tag; }));
   auto region = host->make_core(config, tag, unix_now_ns());
+  for (std::size_t i = 0; i < kRegionParts.size(); ++i) {
+    manager_.store(region_part_name(kRegionParts.at(i), tag), host->parts().at(i));
+  }
   hosts_[region.get()] = std::move(host);
   service_.add_region(std::move(region), config.policy);
   return {};
+}
+
+Expected<void> Server::restore_region(const RegionConfig& config, StoredRegion stored) {
+  core::Limits limits = config.limits;
+  const std::uint64_t size_bytes = stored.granules * region::kGranuleBytes;
+  if (limits.size_bytes != size_bytes) {
+    log_warning("region " + config.name + " keeps its size of " + std::to_string(size_bytes) +
+                " bytes; another takes effect when allotd is stopped and started");
+    limits.size_bytes = size_bytes;
+  }
+  auto restored = RegionHost::restore(std::move(stored));
+  if (!restored) return restored.error();
+  auto region = (*restored)->restore_core(limits);
+  if (!region) return region.error();
+  log_info("region " + config.name + " goes on with " + std::to_string((*region)->session_count()) +
+           " sessions and " + std::to_string((*region)->totals().granted_bytes) + " bytes granted");
+  hosts_[region->get()] = std::move(*restored);
+  service_.add_region(std::move(*region), config.policy);
+  return {};
+}
+
+void Server::restore_sessions(InheritedDescriptors& inherited) {
+  std::map<WatchKey, std::pair<platform::Descriptor, platform::Descriptor>> stored;
+  for (const std::string& name : inherited.names()) {
+    const auto session = parse_session_name(name);
+    if (!session) continue;
+    auto descriptors = inherited.take_all(name);
+    const auto& regions = service_.regions();
+    const auto region = std::find_if(regions.begin(), regions.end(), [&](const auto& one) {
+      return one->tag() == session->region_tag;
+    });
+    if (region == regions.end()) continue;  // it is kept and not served
+    const auto* const record = (*region)->session(session->id);
+    if (record == nullptr || record->incarnation != session->incarnation) {
+      manager_.remove(name);  // it has ended
+      continue;
+    }
+    auto& [presence, pidfd] = stored[{region->get(), session->incarnation}];
+    for (platform::Descriptor& descriptor : descriptors) {
+      (platform::is_memory_file(descriptor) ? presence : pidfd) = std::move(descriptor);
+    }
+  }
+  for (const auto& region : service_.regions()) {
+    for (const auto& [id, record] : region->sessions()) {
+      if (record.state == region::SessionState::kDraining) continue;
+      const core::SessionKey key{region.get(), id, record.incarnation};
+      auto found = stored.extract({region.get(), record.incarnation});
+      if (found.empty() || !found.mapped().first || !found.mapped().second) {
+        core::Service::image_gone(key);  // it was not welcomed: nobody can have mapped anything
+        continue;
+      }
+      watch(key, 0, std::move(found.mapped().first), std::move(found.mapped().second), record.peer);
+    }
+  }
+  // By then all are there: a callback may end one.
+  for (auto& [key, watched] : watches_) watched.watch->connection_ended();
+  upkeep_.wake();
 }
 
 void Server::serve(platform::Descriptor listening) {
@@ -109,8 +210,12 @@ void Server::stop() {
 
 core::Instant Server::now() {
   const std::uint64_t available = probe_.available_bytes();
-  return {unix_now_ns(), monotonic_now_ns(),
-          available - std::min(available, commits_.pending_bytes())};
+  core::Instant now{unix_now_ns(), monotonic_now_ns(),
+                    available - std::min(available, commits_.pending_bytes())};
+  if (manager_.has_store()) {
+    now.storable_sessions = storable_sessions(manager_.store_capacity(), hosts_.size());
+  }
+  return now;
 }
 
 void Server::accept(platform::Descriptor socket) {
@@ -151,7 +256,8 @@ void Server::received(ClientConnection& connection, std::span<const std::byte> b
 }
 
 void Server::act_on(core::ConnectionId id, core::Outcome outcome) {
-  for (const core::Send& send : outcome.sends) deliver(send);
+  for (const core::Send& one : outcome.sends) deliver(one);
+  if (outcome.resume) resume(*outcome.resume);
   if (outcome.drop) {
     end_connection(id, outcome.drop);
   } else if (outcome.commit) {
@@ -174,48 +280,108 @@ bool Server::may_read(const ClientConnection& connection) const {
                           commits_.pending_bytes() < limits_.max_pending_bytes);
 }
 
-void Server::deliver(const core::Send& send) {
-  const auto found = connections_.find(send.to);
+void Server::deliver(const core::Send& one) {
+  const auto found = connections_.find(one.to);
+  if (found == connections_.end()) return;
+  // Before a session only a Watch is answered by Done.
+  const protocol::Body& body = one.message.body;
+  if (one.welcome || std::holds_alternative<protocol::Resumed>(body) ||
+      std::holds_alternative<protocol::Done>(body)) {
+    found->second->settle();
+  }
+  if (one.welcome) {
+    const std::shared_ptr<ClientConnection> connection = found->second;
+    return welcome(*connection, one);
+  }
+  send(one.to, one.message);
+}
+
+void Server::send(core::ConnectionId to, const protocol::Message& message,
+                  std::span<const int> descriptors) {
+  const auto found = connections_.find(to);
   if (found == connections_.end()) return;
   const std::shared_ptr<ClientConnection> connection = found->second;
-  // Before a session only a Watch is answered by Done.
-  if (send.welcome || std::holds_alternative<protocol::Done>(send.message.body)) {
-    connection->settle();
-  }
-  const auto sent = send.welcome ? welcome(*connection, send) : connection->send(send.message);
+  const auto sent = connection->send(message, descriptors);
   if (sent) return;
   std::optional<Error> bad;
   if (platform::would_block(sent.error())) {
     bad = Error(std::make_error_code(std::errc::no_buffer_space), "it does not read its messages");
   }
-  end_connection(send.to, bad);
+  end_connection(to, bad);
 }
 
-Expected<void> Server::welcome(ClientConnection& connection, const core::Send& send) {
-  const core::SessionKey session = *send.welcome;
+void Server::welcome(ClientConnection& connection, const core::Send& one) {
+  const core::SessionKey session = *one.welcome;
   auto presence = platform::make_presence_file("allot:presence");
   if (!presence) {
     log_error("no presence file for a new session: " + presence.error().message());
-    end_connection(send.to, std::nullopt);
+    end_connection(one.to, std::nullopt);
     core::Service::image_gone(session);  // nobody can ever map what was not made
-    return presence.error();
+    return;
   }
   const WatchKey key{session.region, session.incarnation};
-  auto watch = std::make_unique<SessionWatch>(
-      context_, timers_, std::move(*presence), connection.take_pidfd(),
-      SessionWatch::Callbacks{.gone = [this, key] { image_gone(key); },
-                              .tampered =
-                                  [this, peer = connection.peer()] {
-                                    note_bad_peer(peer, BadPeers::Fate::kStays,
-                                                  "it sealed its presence file");
-                                  }});
-  const auto region = host(*session.region).descriptors();
-  const std::array<int, 4> descriptors = {region[0], region[1], region[2], watch->presence().get()};
-  watches_[key] = Watched{session, send.to, std::move(watch)};
+  watch(session, one.to, std::move(*presence), connection.take_pidfd(), connection.peer());
   log_debug("session " + std::to_string(session.id) + " in region " + session.region->name() +
             ": pid " + std::to_string(connection.peer().pid) + " of uid " +
             std::to_string(connection.peer().uid));
-  return connection.send(send.message, descriptors);
+  if (!manager_.has_store()) return send_welcome(key, one);
+  const SessionWatch& watched = *watches_.at(key).watch;
+  const std::string name = session_name(stored_session(session));
+  manager_.store(name, watched.presence().get());
+  manager_.store(name, watched.pidfd().get());
+  manager_.barrier([this, key, one](const Expected<void>& reached) {
+    if (!reached) {
+      log_error(
+          "the service manager does not keep a session's descriptors, which will not outlive "
+          "this daemon: " +
+          reached.error().message());
+    }
+    send_welcome(key, one);
+  });
+}
+
+void Server::send_welcome(WatchKey key, const core::Send& one) {
+  const auto watched = watches_.find(key);
+  if (watched == watches_.end()) return;
+  const auto region = host(*one.welcome->region).descriptors();
+  const std::array<int, 4> descriptors = {region[0], region[1], region[2],
+                                          watched->second.watch->presence().get()};
+  send(one.to, one.message, descriptors);
+}
+
+void Server::watch(const core::SessionKey& session, core::ConnectionId connection,
+                   platform::Descriptor presence, platform::Descriptor pidfd,
+                   const core::Peer& peer) {
+  const WatchKey key{session.region, session.incarnation};
+  auto watch = std::make_unique<SessionWatch>(
+      context_, timers_, std::move(presence), std::move(pidfd),
+      SessionWatch::Callbacks{.gone = [this, key] { image_gone(key); },
+                              .tampered =
+                                  [this, peer] {
+                                    note_bad_peer(peer, BadPeers::Fate::kStays,
+                                                  "it sealed its presence file");
+                                  }});
+  watches_[key] = Watched{session, connection, std::move(watch)};
+}
+
+// It is who it was if its number is that of the process that had the session, which still lives: no
+// other has this number meanwhile.
+void Server::resume(const core::PendingResume& pending) {
+  const auto connection = connections_.find(pending.connection);
+  const auto watched = watches_.find({pending.session.region, pending.session.incarnation});
+  if (connection == connections_.end()) return;
+  bool is_same = false;
+  if (watched != watches_.end() && pidfds_tell_pids_) {
+    const platform::Descriptor& pidfd = watched->second.watch->pidfd();
+    is_same =
+        platform::pid_of(pidfd) == connection->second->peer().pid && !platform::has_exited(pidfd);
+  }
+  core::Outcome outcome = service_.finish_resume(pending, is_same);
+  if (is_same && service_.session_of(pending.connection)) {
+    watched->second.connection = pending.connection;
+    watched->second.watch->connected_again();
+  }
+  act_on(pending.connection, std::move(outcome));
 }
 
 void Server::lost(ClientConnection& connection, const std::optional<Error>& bad) {
@@ -248,6 +414,10 @@ void Server::image_gone(WatchKey key) {
   end_connection(node.mapped().connection, std::nullopt);
   core::Service::image_gone(node.mapped().session);
   upkeep_.wake();
+}
+
+void Server::session_ended(const core::SessionKey& session) {
+  manager_.remove(session_name(stored_session(session)));
 }
 
 void Server::note_bad_peer(const core::Peer& peer, BadPeers::Fate fate, std::string_view why) {

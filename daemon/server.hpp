@@ -9,6 +9,8 @@
 //
 // Invariants
 // 1. Each session in the core has one entry in watches_, from its Welcome until its image is gone.
+//    With a descriptor store its presence file and pidfd are stored before Welcome is sent, and
+//    removed once the core has recovered it.
 // 2. A connection that ends is forgotten by the service, its commits are finished, and its
 //    session's watch is told, in this order.
 #pragma once
@@ -32,10 +34,13 @@
 #include "daemon/commit_queue.hpp"
 #include "daemon/config.hpp"
 #include "daemon/core/service.hpp"
+#include "daemon/inherited_descriptors.hpp"
 #include "daemon/listener.hpp"
 #include "daemon/memory_probe.hpp"
 #include "daemon/region_host.hpp"
+#include "daemon/service_manager.hpp"
 #include "daemon/session_watch.hpp"
+#include "daemon/stored_regions.hpp"
 #include "daemon/timers.hpp"
 #include "daemon/upkeep.hpp"
 
@@ -44,13 +49,15 @@ namespace allot::daemon {
 class Server final : private ClientConnection::Owner {
  public:
   Server(boost::asio::io_context& context, Timers& timers, const ServerLimits& limits,
-         const ForcedFallbacks& forced);
+         const ForcedFallbacks& forced, ServiceManager& manager);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server() override;
 
-  /// Makes a new region's files and serves it.
-  [[nodiscard]] Expected<void> add_region(const RegionConfig& config);
+  /// Goes on with what an earlier daemon stored of regions of `configs`, makes the others' files, and
+  /// serves them. Takes out of `inherited` what it goes on with.
+  [[nodiscard]] Expected<void> add_regions(const std::vector<RegionConfig>& configs,
+                                           InheritedDescriptors& inherited);
 
   /// Accepts clients on `listening` until stop().
   void serve(platform::Descriptor listening);
@@ -77,13 +84,23 @@ class Server final : private ClientConnection::Owner {
   void lost(ClientConnection& connection, const std::optional<Error>& bad) override;
   [[nodiscard]] bool may_read(const ClientConnection& connection) const override;
 
+  [[nodiscard]] Expected<void> add_region(const RegionConfig& config);
+  [[nodiscard]] Expected<void> restore_region(const RegionConfig& config, StoredRegion stored);
+  void restore_sessions(InheritedDescriptors& inherited);
+  void watch(const core::SessionKey& session, core::ConnectionId connection,
+             platform::Descriptor presence, platform::Descriptor pidfd, const core::Peer& peer);
   void accept(platform::Descriptor socket);
   void act_on(core::ConnectionId id, core::Outcome outcome);
   void committed(const core::PendingCommit& pending, const Expected<void>& result);
   void deliver(const core::Send& send);
-  [[nodiscard]] Expected<void> welcome(ClientConnection& connection, const core::Send& send);
+  void send(core::ConnectionId to, const protocol::Message& message,
+            std::span<const int> descriptors = {});
+  void welcome(ClientConnection& connection, const core::Send& send);
+  void send_welcome(WatchKey key, const core::Send& send);
+  void resume(const core::PendingResume& pending);
   void end_connection(core::ConnectionId id, const std::optional<Error>& bad);
   void image_gone(WatchKey key);
+  void session_ended(const core::SessionKey& session);
   void note_bad_peer(const core::Peer& peer, BadPeers::Fate fate, std::string_view why);
   [[nodiscard]] core::Instant now();
 
@@ -94,6 +111,8 @@ class Server final : private ClientConnection::Owner {
   Timers& timers_;
   ServerLimits limits_;
   ForcedFallbacks forced_;
+  ServiceManager& manager_;
+  bool pidfds_tell_pids_ = false;
   std::map<const core::RegionCore*, std::unique_ptr<RegionHost>> hosts_;
   core::Service service_;
   MemoryProbe probe_;

@@ -8,6 +8,7 @@
 // |--------------------------------------|------------------------------------------------------|
 // | nothing                              | waits; no timer                                      |
 // | connection ended or process exited   | tries to seal, then again after 1, 2, 4 .. 1000 ms   |
+// | connected again, after a restart     | tries no more                                        |
 // | process exits while it is trying     | tries at once, and from 1 ms on again                |
 // | sealed                               | calls `gone`, once                                   |
 // | the peer sealed the seals            | calls `tampered`, once; the exit alone then decides  |
@@ -37,9 +38,12 @@ class SessionWatch {
                platform::Descriptor pidfd, Callbacks callbacks);
 
   [[nodiscard]] const platform::Descriptor& presence() const noexcept { return presence_; }
+  [[nodiscard]] const platform::Descriptor& pidfd() const noexcept { return pidfd_.get(); }
 
   /// The client's connection has ended: its image may be gone, or may live on.
   void connection_ended();
+  /// The client has another one: its image lives.
+  void connected_again() { retry_.cancel(); }
 
  private:
   void process_exited();

@@ -1,12 +1,12 @@
 #include "daemon/sockets.hpp"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -43,54 +43,103 @@ Expected<platform::Descriptor> listen_stream(const std::filesystem::path& path, 
   return socket;
 }
 
-// Takes what systemd passed; each descriptor is owned or closed.
-Expected<void> take_passed(ListeningSockets& sockets) {
-  char** names = nullptr;
-  const int count = ::sd_listen_fds_with_names(1, &names);
-  Expected<void> result;
-  for (int i = 0; i < count; ++i) {
-    platform::Descriptor socket(SD_LISTEN_FDS_START + i);
-    const std::string name = names == nullptr ? "" : names[i];
-    std::free(names == nullptr ? nullptr : names[i]);  // NOLINT(cppcoreguidelines-no-malloc)
-    const int type = name == "client" ? SOCK_SEQPACKET : SOCK_STREAM;
-    if (name != "client" && name != "control") {
-      log_warning("systemd passed a socket named '" + one_line(name) +
-                  "'; known are client and control");
-    } else if (::sd_is_socket_unix(socket.get(), type, 1, nullptr, 0) <= 0) {
-      result = Error(Errc::kBadArgument,
-                     "the passed socket '" + name + "' does not listen as " +
-                         (name == "client" ? "ListenSequentialPacket=" : "ListenStream="));
-    } else {
-      (name == "client" ? sockets.client : sockets.control) = std::move(socket);
-    }
+// The one of the two sockets that a function is about.
+struct Kind {
+  std::string name;  // in LISTEN_FDNAMES and in the store
+  int type;
+  const char* directive;  // of systemd's socket unit
+  std::filesystem::path path;
+
+  [[nodiscard]] std::string path_name() const { return name + "-path"; }
+};
+
+bool is_listening(const platform::Descriptor& socket, const Kind& kind) {
+  return ::sd_is_socket_unix(socket.get(), kind.type, 1, nullptr, 0) > 0;
+}
+
+// The descriptor of the path keeps the inode, so that no other file gets its number.
+bool is_still_at(const platform::Descriptor& stored, const std::filesystem::path& path) {
+  struct stat then {};
+  struct stat now {};
+  return ::fstat(stored.get(), &then) == 0 && ::lstat(path.c_str(), &now) == 0 &&
+         then.st_dev == now.st_dev && then.st_ino == now.st_ino;
+}
+
+void forget(const Kind& kind, ServiceManager& manager) {
+  manager.remove(kind.name);
+  manager.remove(kind.path_name());
+}
+
+// What was passed under the kind's name; owns nothing if there is none, or none that is of use.
+Expected<platform::Descriptor> take_passed(const Kind& kind, InheritedDescriptors& inherited,
+                                           ServiceManager& manager) {
+  // systemd passes the sockets of its units before those of the store.
+  auto passed = inherited.take_all(kind.name);
+  const auto stored_paths = inherited.take_all(kind.path_name());
+  const bool is_only_stored = passed.size() == 1 && stored_paths.size() == 1;
+  if (is_only_stored && is_listening(passed[0], kind) && is_still_at(stored_paths[0], kind.path)) {
+    return std::move(passed[0]);
   }
-  std::free(names);  // NOLINT(cppcoreguidelines-no-malloc)
-  if (count < 0) return Error(std::error_code(-count, std::generic_category()), "LISTEN_FDS");
-  return result;
+  if (!stored_paths.empty()) {
+    log_info("the stored socket '" + kind.name + "' is not the one at " + kind.path.native() +
+             " any more; forgotten");
+    forget(kind, manager);
+  }
+  if (passed.empty() || is_only_stored) return platform::Descriptor();
+  if (!is_listening(passed[0], kind)) {
+    return Error(Errc::kBadArgument,
+                 "the passed socket '" + kind.name + "' does not listen as " + kind.directive);
+  }
+  return std::move(passed[0]);
+}
+
+void store(const Kind& kind, const platform::Descriptor& socket, ServiceManager& manager) {
+  const platform::Descriptor path(::open(kind.path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!path) {
+    log_warning("the socket " + kind.path.native() + " will not outlive this process: " +
+                platform::system_error("open(O_PATH)").message());
+    return;
+  }
+  // The path first: a socket in the store without one would be taken for a unit's.
+  manager.store(kind.path_name(), path.get());
+  manager.store(kind.name, socket.get());
+}
+
+Expected<platform::Descriptor> make(const Kind& kind) {
+  if (auto removed = RuntimeDir::remove_stale_socket(kind.path); !removed) return removed.error();
+  if (kind.type == SOCK_STREAM) return listen_stream(kind.path, socket_mode());
+  return platform::listen_seqpacket(kind.path, socket_mode(), kBacklog);
+}
+
+Expected<platform::Descriptor> take_or_make(const Kind& kind, InheritedDescriptors& inherited,
+                                            ServiceManager& manager,
+                                            std::vector<std::filesystem::path>& made_paths) {
+  auto passed = take_passed(kind, inherited, manager);
+  if (!passed || *passed) return passed;
+  auto made = make(kind);
+  if (!made) return made;
+  if (manager.has_store()) {
+    store(kind, *made, manager);
+  } else {
+    made_paths.push_back(kind.path);
+  }
+  return made;
 }
 
 }  // namespace
 
-Expected<ListeningSockets> ListeningSockets::take(const RuntimeDir& directory) {
+Expected<ListeningSockets> ListeningSockets::take(const RuntimeDir& directory,
+                                                  InheritedDescriptors& inherited,
+                                                  ServiceManager& manager) {
+  const Kind client{"client", SOCK_SEQPACKET, "ListenSequentialPacket=", directory.client_socket()};
+  const Kind control{"control", SOCK_STREAM, "ListenStream=", directory.control_socket()};
   ListeningSockets sockets;
-  if (auto taken = take_passed(sockets); !taken) return taken.error();
-  const mode_t mode = socket_mode();
-  if (!sockets.client) {
-    const auto path = directory.client_socket();
-    if (auto removed = RuntimeDir::remove_stale_socket(path); !removed) return removed.error();
-    auto made = platform::listen_seqpacket(path, mode, kBacklog);
-    if (!made) return made.error();
-    sockets.client = std::move(*made);
-    sockets.made.push_back(path);
-  }
-  if (!sockets.control) {
-    const auto path = directory.control_socket();
-    if (auto removed = RuntimeDir::remove_stale_socket(path); !removed) return removed.error();
-    auto made = listen_stream(path, mode);
-    if (!made) return made.error();
-    sockets.control = std::move(*made);
-    sockets.made.push_back(path);
-  }
+  auto for_clients = take_or_make(client, inherited, manager, sockets.made);
+  if (!for_clients) return for_clients.error();
+  sockets.client = std::move(*for_clients);
+  auto for_control = take_or_make(control, inherited, manager, sockets.made);
+  if (!for_control) return for_control.error();
+  sockets.control = std::move(*for_control);
   return sockets;
 }
 

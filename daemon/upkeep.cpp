@@ -67,7 +67,9 @@ void Upkeep::schedule_sweep() {
 
 void Upkeep::recover() {
   recovery_posted_ = false;
-  actions_.deliver(service_.recover_step(kRecoveryWords, actions_.now()));
+  std::vector<core::SessionKey> ended;
+  actions_.deliver(service_.recover_step(kRecoveryWords, actions_.now(), &ended));
+  for (const core::SessionKey& session : ended) actions_.ended(session);
   start_what_is_wanted();
 }
 

@@ -30,6 +30,7 @@ class Upkeep {
   struct Actions {
     std::function<core::Instant()> now;
     std::function<void(const std::vector<core::Send>&)> deliver;
+    std::function<void(const core::SessionKey&)> ended;  // recovered, and its id free
     std::function<void(core::RegionCore&, const core::FileRange&)> punch;
   };
 

@@ -1,7 +1,5 @@
 #include "shared/region/region_files.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -18,11 +16,6 @@ constexpr std::uint64_t kMinStepGranules = 64;
 // Data is mapped at a multiple of this in every process, so that a block aligned to as much in one
 // is so in all.
 constexpr std::size_t kDataAlignmentBytes = std::size_t{2} << 20;
-
-std::uint64_t file_bytes(const platform::Descriptor& file) noexcept {
-  struct stat status {};
-  return ::fstat(file.get(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
-}
 
 }  // namespace
 
@@ -58,7 +51,7 @@ Expected<void> RegionFiles::check(std::uint64_t granules) const {
   if (granules < kMinGranules || granules > kMaxGranules) return Error(Errc::kUntrustedRegion);
   const FileLayout layout{granules};
   const auto good = [](const platform::Descriptor& file, std::uint64_t bytes) {
-    return platform::is_sealed_memfd(file) && file_bytes(file) == bytes;
+    return platform::is_sealed_memfd(file) && platform::file_bytes(file) == bytes;
   };
   if (!good(directory, layout.directory_bytes()) || !good(ledger, layout.ledger_bytes()) ||
       !good(data, layout.data_bytes())) {

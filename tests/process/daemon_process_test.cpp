@@ -42,8 +42,8 @@ TEST(DaemonProcess, SaysItsVersion) {
 TEST(DaemonProcess, HelpNamesEachPublicOption) {
   const auto result = run_program({ALLOT_ALLOTD_PATH, "--help"});
   EXPECT_EQ(result.exit_status, 0);
-  for (const char* const option :
-       {"--runtime-dir", "--config", "--check-config", "--log-level", "--version", "Exit status"}) {
+  for (const char* const option : {"--runtime-dir", "--config", "--check-config", "--supervise",
+                                   "--log-level", "--version", "Exit status"}) {
     EXPECT_THAT(result.out, HasSubstr(option));
   }
   EXPECT_THAT(result.out, testing::Not(HasSubstr("force-fallback")));

@@ -212,7 +212,7 @@ std::string DaemonProcess::next_notification() {
   return {text.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
 }
 
-std::string DaemonProcess::log() const { return read_file(scratch_.path() / "log"); }
+std::string DaemonProcess::log() const { return read_file(log_file()); }
 
 Errc RawClient::Reply::errc() const noexcept {
   const auto* const failure = std::get_if<protocol::Failure>(&message.body);

@@ -102,6 +102,7 @@ class DaemonProcess {
   }
   /// All that it wrote to stderr so far.
   [[nodiscard]] std::string log() const;
+  [[nodiscard]] std::filesystem::path log_file() const { return scratch_.path() / "log"; }
   /// The next message on NOTIFY_SOCKET.
   [[nodiscard]] std::string next_notification();
 
