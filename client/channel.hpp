@@ -46,8 +46,16 @@ class Channel {
   /// Waits until `deadline` for one, unless some are there; Deadline::min() does not wait.
   [[nodiscard]] virtual std::vector<protocol::Message> take_late_answers(
       platform::Deadline deadline) = 0;
-  /// False once no request will ever be answered. Does not wait.
+  /// False once no request will be answered, unless reconnect() helps. Does not wait.
   [[nodiscard]] virtual bool is_connected() const noexcept = 0;
+  /// After kDaemonGone: goes on with the session that `resume` names at the daemon that runs now.
+  /// Waits for one that is about to run until `deadline`; kDaemonGone if there is none, or if it
+  /// knows nothing of the session: then it is of no use to try again, though it does no harm. What
+  /// was sent on the old connection is never answered; answers that were not taken are forgotten.
+  [[nodiscard]] virtual Expected<void> reconnect(const protocol::Resume& /*resume*/,
+                                                 platform::Deadline /*deadline*/) {
+    return Error(Errc::kDaemonGone);
+  }
   /// In a forked child: lets go of the parent's connection without a word.
   virtual void abandon() noexcept = 0;
   // Around a fork, for a channel that goes on in the child.

@@ -4,7 +4,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -23,11 +25,28 @@ namespace allot {
 
 namespace p = protocol;
 
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kLongestPause{100};
+// Of the watch of the own session, which is asked for first on a new connection.
+constexpr std::uint64_t kOwnRequest = ~std::uint64_t{0};
+
+platform::Deadline soon() { return std::chrono::steady_clock::now() + kLongestPause; }
+
+}  // namespace
+
 // What the thread and those who ask it share.
 class ExitWatch::Watcher {
  public:
-  Watcher(platform::Descriptor socket, platform::Descriptor stop, std::string region) noexcept
-      : socket_(std::move(socket)), stop_(std::move(stop)), region_(std::move(region)) {}
+  Watcher(DaemonSocket socket, platform::Descriptor stop, std::string region,
+          const SessionId& own) noexcept
+      : socket_(std::move(socket.descriptor)),
+        path_(std::move(socket.path)),
+        stop_(std::move(stop)),
+        region_(std::move(region)),
+        own_(own) {}
 
   [[nodiscard]] Expected<void> watch(const SessionId& other, std::function<void()> callback,
                                      platform::Deadline deadline, bool may_wait);
@@ -51,23 +70,32 @@ class ExitWatch::Watcher {
   };
   using Entries = std::map<std::uint64_t, Entry>;  // by request, until called back or refused
 
-  void handle(const p::Message& message);
+  [[nodiscard]] p::Wire encode(std::uint64_t request, const SessionId& other) const;
+  /// False if it is stopped.
+  [[nodiscard]] bool reconnect();
+  [[nodiscard]] bool ask_again(DaemonSocket socket);
+  void note_lost() noexcept;
+  /// False if the daemon knows nothing of the region.
+  [[nodiscard]] bool handle(const p::Message& message);
   void fire(const SessionId& other);
   [[nodiscard]] bool is_stopped() noexcept;
 
-  platform::Descriptor socket_;
+  platform::Descriptor socket_;  // the thread's, to change under mutex_
+  std::filesystem::path path_;
   platform::Descriptor stop_;  // eventfd
   std::string region_;
+  SessionId own_;
   std::mutex mutex_;
   std::condition_variable answered_;
-  bool lost_ = false;
+  bool lost_ = false;  // nobody to ask was found at the latest try
   bool stopped_ = false;
   std::uint64_t next_request_ = 1;
   Entries entries_;
 };
 
-ExitWatch::ExitWatch(std::vector<std::filesystem::path> sockets, std::string region)
-    : sockets_(std::move(sockets)), region_(std::move(region)) {}
+ExitWatch::ExitWatch(std::vector<std::filesystem::path> sockets, std::string region,
+                     const SessionId& own)
+    : sockets_(std::move(sockets)), region_(std::move(region)), own_(own) {}
 
 ExitWatch::~ExitWatch() { stop(); }
 
@@ -101,7 +129,7 @@ Expected<void> ExitWatch::start(detail::CallDeadline& deadline) {
   if (!socket) return socket.error();
   platform::Descriptor stop(::eventfd(0, EFD_CLOEXEC));
   if (!stop) return platform::system_error("eventfd");
-  auto watcher = std::make_shared<Watcher>(std::move(*socket), std::move(stop), region_);
+  auto watcher = std::make_shared<Watcher>(std::move(*socket), std::move(stop), region_, own_);
   const SignalsBlocked blocked;
   try {
     thread_ = std::thread([watcher] { watcher->run(); });
@@ -133,16 +161,13 @@ Expected<void> ExitWatch::Watcher::watch(const SessionId& other, std::function<v
   if (stopped_) return Error(Errc::kClosed);
   if (lost_) return Error(Errc::kDaemonGone);
   const std::uint64_t request = next_request_++;
-  p::Watch body{};
-  p::set_text(body.region, region_);
-  body.session = other.session;
-  body.incarnation = other.incarnation;
   entries_[request] = Entry{other, std::move(callback), false, {}};
-  if (auto sent = platform::send_message(socket_, p::encode({request, body})); !sent) {
+  auto sent = platform::send_message(socket_, encode(request, other));
+  if (!sent && platform::would_block(sent.error())) {
     entries_.erase(request);
-    const bool full = platform::would_block(sent.error());
-    return Error(full ? Errc::kDeadline : Errc::kDaemonGone, sent.error().message());
+    return Error(Errc::kDeadline, sent.error().message());
   }
+  // Where the daemon has died the thread asks the next one.
   if (!may_wait) return {};
   // fire() takes the entry of a session that has ended.
   const auto entry = [&] { return entries_.find(request); };
@@ -160,6 +185,50 @@ Expected<void> ExitWatch::Watcher::watch(const SessionId& other, std::function<v
   return *failed;
 }
 
+p::Wire ExitWatch::Watcher::encode(std::uint64_t request, const SessionId& other) const {
+  p::Watch body{};
+  p::set_text(body.region, region_);
+  body.session = other.session;
+  body.incarnation = other.incarnation;
+  return p::encode({request, body});
+}
+
+void ExitWatch::Watcher::note_lost() noexcept {
+  const std::lock_guard lock(mutex_);
+  lost_ = true;
+  answered_.notify_all();
+}
+
+bool ExitWatch::Watcher::reconnect() {
+  for (milliseconds pause{1};; pause = std::min(2 * pause, kLongestPause)) {
+    auto socket = connect_to_daemon({path_}, soon());
+    if (socket && ask_again(std::move(*socket))) return true;
+    if (!socket && socket.error() != Errc::kDeadline) note_lost();
+    pollfd stop{stop_.get(), POLLIN, 0};
+    if (::poll(&stop, 1, static_cast<int>(pause.count())) > 0) return false;
+  }
+}
+
+// Callers meanwhile wait for the mutex: their requests come after these.
+bool ExitWatch::Watcher::ask_again(DaemonSocket socket) {
+  const std::lock_guard lock(mutex_);
+  const auto ask = [&](std::uint64_t request, const SessionId& other) {
+    const p::Wire wire = encode(request, other);
+    for (;;) {
+      auto sent = platform::send_message(socket.descriptor, wire);
+      if (sent || !platform::would_block(sent.error())) return sent.has_value();
+      if (!platform::wait_writable(socket.descriptor, soon())) return false;
+    }
+  };
+  if (!ask(kOwnRequest, own_)) return false;
+  for (const auto& [request, entry] : entries_) {
+    if (!entry.refused && !ask(request, entry.other)) return false;
+  }
+  socket_ = std::move(socket.descriptor);
+  lost_ = false;
+  return true;
+}
+
 void ExitWatch::Watcher::run() {
   for (;;) {
     std::array<pollfd, 2> entries{pollfd{socket_.get(), POLLIN, 0}, pollfd{stop_.get(), POLLIN, 0}};
@@ -170,13 +239,8 @@ void ExitWatch::Watcher::run() {
     if (!received && platform::would_block(received.error())) continue;
     auto message = received ? p::decode(std::span(wire).first(received->size_bytes))
                             : Expected<p::Message>(received.error());
-    if (!message) {
-      const std::lock_guard lock(mutex_);
-      lost_ = true;
-      answered_.notify_all();
-      return;
-    }
-    handle(*message);
+    if (!message && !reconnect()) return;
+    if (message && !handle(*message)) return note_lost();
   }
 }
 
@@ -200,14 +264,16 @@ bool ExitWatch::Watcher::is_stopped() noexcept {
   return stopped_;
 }
 
-void ExitWatch::Watcher::handle(const p::Message& message) {
+bool ExitWatch::Watcher::handle(const p::Message& message) {
   if (const auto* gone = std::get_if<p::PeerGone>(&message.body)) {
     fire({static_cast<std::uint32_t>(gone->session), 0, gone->incarnation});
-    return;
+    return true;
   }
+  // The answers to all others come after it.
+  if (message.request == kOwnRequest) return std::holds_alternative<p::Done>(message.body);
   std::unique_lock lock(mutex_);
   const auto found = entries_.find(message.request);
-  if (found == entries_.end()) return;  // its caller's deadline has passed
+  if (found == entries_.end()) return true;  // its caller's deadline has passed
   Entry& entry = found->second;
   bool ended_already = false;
   if (const auto* failure = std::get_if<p::Failure>(&message.body)) {
@@ -220,6 +286,7 @@ void ExitWatch::Watcher::handle(const p::Message& message) {
   answered_.notify_all();
   lock.unlock();
   if (ended_already) fire(other);
+  return true;
 }
 
 void ExitWatch::Watcher::fire(const SessionId& other) {

@@ -4,6 +4,10 @@
 // thread blocks all signals and sleeps in poll(). Callbacks run on it, one after the other; they
 // may use the session, close it, and drop its last handle: what the thread works with is shared
 // with it, so that it may outlive the ExitWatch.
+//
+// When the daemon has died the thread connects to the next one, as long as the session lives, and
+// asks it for all that it was asked for. One that does not know the session itself serves another
+// region, and what it says of others means nothing.
 #pragma once
 
 #include <filesystem>
@@ -22,7 +26,8 @@ namespace allot {
 
 class ExitWatch {
  public:
-  ExitWatch(std::vector<std::filesystem::path> sockets, std::string region);
+  /// `own`: the session that it belongs to.
+  ExitWatch(std::vector<std::filesystem::path> sockets, std::string region, const SessionId& own);
   ExitWatch(const ExitWatch&) = delete;
   ExitWatch& operator=(const ExitWatch&) = delete;
   /// stop()s.
@@ -45,6 +50,7 @@ class ExitWatch {
 
   std::vector<std::filesystem::path> sockets_;
   std::string region_;
+  SessionId own_;
   std::timed_mutex start_mutex_;  // of all below; may be held for as long as a connect takes
   bool stopped_ = false;
   std::thread thread_;

@@ -179,7 +179,7 @@ void SessionState::post_cached_large_locked() noexcept {
     uncache_large_locked(large_cache_.begin());
     auto span = large_.extract(first);
     debug_forget_returned(first, 0);
-    if (parts_.channel->post(protocol::ReturnSpan{first, 0})) continue;
+    if (post_locked(protocol::ReturnSpan{first, 0})) continue;
     large_.insert(std::move(span));
     return cache_large_locked(first);
   }

@@ -132,7 +132,8 @@ Expected<std::shared_ptr<detail::SessionState>> find_or_make(
   const auto lock = detail::lock_before(all.connect_mutex, deadline);
   if (!lock.owns_lock()) return Error(Errc::kDeadline, "another thread connects");
   if (const auto found = all.by_key.find(key); found != all.by_key.end()) {
-    if (auto session = found->second.lock(); session && session->is_connected()) return session;
+    if (auto session = found->second.lock(); session && session->is_connected(deadline))
+      return session;
   }
   auto made = make();
   if (made) all.by_key[key] = *made;

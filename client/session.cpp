@@ -54,24 +54,33 @@ enum WelcomeFile : std::uint8_t { kDirectoryFile, kLedgerFile, kDataFile, kPrese
 Expected<std::shared_ptr<detail::SessionState>> open_session(
     const ConnectOptions& options, const std::vector<std::filesystem::path>& sockets,
     const DebugOptions& debug, platform::Deadline deadline) {
-  auto socket = connect_to_daemon(sockets, deadline);
-  if (!socket) return socket.error();
-  auto channel = std::make_unique<SocketChannel>(std::move(*socket));
   protocol::Hello hello;
   hello.fingerprint = region::fingerprint();
   protocol::set_text(hello.region, options.region);
   protocol::set_text(hello.label,
                      options.label.empty() ? program_invocation_short_name : options.label);
-  auto greeting = channel->greet(hello, deadline);
-  if (!greeting) return greeting.error();
+  std::unique_ptr<SocketChannel> channel;
+  std::optional<SocketChannel::Greeting> greeting;
+  const auto greet = [&]() -> Expected<void> {
+    auto socket = connect_to_daemon(sockets, deadline);
+    if (!socket) return socket.error();
+    channel = std::make_unique<SocketChannel>(std::move(*socket));
+    auto said = channel->greet(hello, deadline);
+    if (!said) return said.error();
+    greeting = std::move(*said);
+    return {};
+  };
+  if (auto greeted = until_answered(greet, deadline); !greeted) return greeted.error();
   detail::SessionState::Parts parts;
   parts.welcome = greeting->welcome;
+  parts.region_name = options.region;
   parts.files.directory = std::move(greeting->files[kDirectoryFile]);
   parts.files.ledger = std::move(greeting->files[kLedgerFile]);
   parts.files.data = std::move(greeting->files[kDataFile]);
   parts.presence = std::move(greeting->files[kPresenceFile]);
   parts.channel = std::move(channel);
-  parts.exit_watch = std::make_unique<ExitWatch>(sockets, options.region);
+  parts.exit_watch = std::make_unique<ExitWatch>(
+      sockets, options.region, SessionId{parts.welcome.session, 0, parts.welcome.incarnation});
   parts.deadline = options.deadline;
   parts.trim_every = options.trim_every;
   parts.debug = debug;

@@ -83,7 +83,7 @@ Expected<void> SessionState::unpin_locked(Handle handle, CallDeadline& deadline)
     return {};
   }
   auto answer = request_locked(p::Unpin{handle.bits()}, deadline);
-  const bool is_unknown = !answer && parts_.channel->latest_outcome() == Outcome::kUnknown;
+  const bool is_unknown = !answer && latest_outcome_ == Outcome::kUnknown;
   const bool has_ended = answer || (pin->second.ended && answer.error() == Errc::kNameUnknown);
   if (is_unknown) pin->second.ended = true;
   if (has_ended || (!is_unknown && answer.error() == Errc::kNameUnknown)) pins_.erase(pin);
@@ -99,7 +99,7 @@ void SessionState::end_pin(Handle handle) noexcept {
 void SessionState::end_pin(Handle handle, CallDeadline& deadline) noexcept {
   if (auto lock = lock_open(deadline); lock) {
     const auto ended = unpin_locked(handle, deadline);
-    if (ended || parts_.channel->latest_outcome() != Outcome::kNotSent) return;
+    if (ended || latest_outcome_ != Outcome::kNotSent) return;
   } else if (lock.error() != Errc::kDeadline) {
     return;  // pins end with the session
   }

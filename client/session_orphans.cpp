@@ -31,7 +31,7 @@ bool SessionState::adopt_orphan(ThreadHeap& heap, std::uint32_t bin, const Spare
   seen_orphan_news_[bin] = news;
   if (!spares_[kind].empty()) {
     // Nobody waits while there is something else.
-    (void)parts_.channel->request_ahead(p::AdoptOrphan{bin});
+    (void)request_ahead_locked(p::AdoptOrphan{bin});
     return false;
   }
   const auto answer = request_locked(p::AdoptOrphan{bin}, deadline);

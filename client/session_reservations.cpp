@@ -151,6 +151,7 @@ std::size_t SessionState::shrink(std::byte* base, std::size_t bytes) noexcept {
   auto lock = lock_open(deadline);
   if (!lock) return 0;
   book_late_answers_locked();
+  reconnect_if_lost_locked(deadline);
   const std::uint32_t keep_end = granule_of(base);
   const auto usable_end = static_cast<std::uint32_t>(keep_end + granules_for(bytes));
   const auto found = reservation_at(keep_end);
@@ -183,6 +184,7 @@ void SessionState::unreserve(std::byte* base) noexcept {
   auto lock = lock_open(deadline);
   if (!lock) return;
   book_late_answers_locked();
+  reconnect_if_lost_locked(deadline);
   const std::uint32_t first = granule_of(base);
   const auto found = reservations_.find(first);
   if (found == reservations_.end()) return;
@@ -198,7 +200,7 @@ void SessionState::unreserve(std::byte* base) noexcept {
   }
   reservations_.erase(found);
   if (request_locked(p::Unreserve{first}, deadline)) return;
-  if (parts_.channel->latest_outcome() == Outcome::kNotSent) late_reservations_.push_back(first);
+  if (latest_outcome_ == Outcome::kNotSent) late_reservations_.push_back(first);
 }
 
 }  // namespace allot::detail

@@ -123,7 +123,7 @@ Expected<void*> SessionState::allocate_from(ThreadHeap& heap, std::uint32_t bin,
     const region::SizeClass& size_class = heap.cut_of(bin);
     const SpareKind kind{size_class.span_granules, words_of(size_class)};
     if (adopt_orphan(heap, bin, kind, deadline)) continue;
-    auto first = take_span(kind, deadline);
+    auto first = take_span(heap, kind, deadline);
     if (!first) return first.error();
     heap.carve(bin, *first, window_granules_.load_relaxed() * kGranuleBytes);
     if (!heap.is_growing(bin)) continue;
@@ -135,7 +135,8 @@ Expected<void*> SessionState::allocate_from(ThreadHeap& heap, std::uint32_t bin,
 
 // --- spans ---
 
-Expected<std::uint32_t> SessionState::take_span(const SpareKind& kind, CallDeadline& deadline) {
+Expected<std::uint32_t> SessionState::take_span(ThreadHeap& heap, const SpareKind& kind,
+                                                CallDeadline& deadline) {
   auto lock = lock_open(deadline);
   if (!lock) return lock.error();
   book_late_answers_locked();
@@ -159,6 +160,8 @@ Expected<std::uint32_t> SessionState::take_span(const SpareKind& kind, CallDeadl
   }
   const std::uint32_t first = spares_[kind].back();
   spares_[kind].pop_back();
+  // Relaxed: whoever looks for lost spans has the mutex.
+  heap.arriving.store_relaxed(first);
   relieve_pressure_locked(deadline);
   ask_ahead_locked(kind, is_slow);
   return first;
@@ -214,8 +217,8 @@ void SessionState::ask_ahead_locked(const SpareKind& kind, bool is_slow) {
   if (is_slow) batch = std::max<std::uint32_t>(kSlowBatchGranules / kind.granules, 1);
   if (spares_[kind].size() > batch / 2) return;
   requested_at_ = std::chrono::steady_clock::now();
-  ahead_ = {parts_.channel->request_ahead(p::GrantRequest{kind.granules, batch, kind.words, 1}),
-            kind, false};
+  ahead_ = {request_ahead_locked(p::GrantRequest{kind.granules, batch, kind.words, 1}), kind,
+            false};
 }
 
 // For what was asked for ahead; the answers to other messages may come first.
@@ -278,7 +281,7 @@ SessionState::Return SessionState::return_span_locked(std::uint32_t first, CallD
   debug_forget_returned(first, granules);
   const auto answer = request_locked(p::ReturnSpan{first, granules}, deadline);
   if (answer) return Return::kDone;
-  switch (parts_.channel->latest_outcome()) {
+  switch (latest_outcome_) {
     case Outcome::kNotSent: return Return::kNotSent;
     case Outcome::kAnswered: return Return::kRefused;
     case Outcome::kUnknown: break;
@@ -307,6 +310,7 @@ std::size_t SessionState::trim() noexcept {
   auto lock = lock_open(deadline);
   if (!lock) return 0;
   book_late_answers_locked();
+  reconnect_if_lost_locked(deadline);
   obtained_.clear();
   return trim_locked(deadline);
 }
@@ -339,6 +343,7 @@ std::size_t SessionState::return_spans_locked(std::vector<std::uint32_t>& spans,
                                               CallDeadline& deadline) {
   std::sort(spans.begin(), spans.end());
   std::size_t given_back = 0;
+  const std::uint64_t walks = walks_;
   for (auto next = spans.begin(); next != spans.end();) {
     const SpanRun run = run_of(next, spans.end());
     for (auto span = next; span != run.end; ++span) forget_obtained_locked(*span);
@@ -346,6 +351,8 @@ std::size_t SessionState::return_spans_locked(std::vector<std::uint32_t>& spans,
         is_answered ? return_span_locked(*next, deadline, run.granules) : Return::kNotSent;
     is_answered = is_answered && answered(returned);
     if (returned == Return::kDone) given_back += run.granules * kGranuleBytes;
+    // The daemon died meanwhile: the others were in no list either, and are in one now.
+    if (walks_ != walks) break;
     for (; next != run.end; ++next) {
       if (is_still_ours(returned)) keep_span_locked(*next);
     }
@@ -442,8 +449,7 @@ void SessionState::post_returns_locked(std::vector<std::uint32_t>& spans) noexce
     const SpanRun run = run_of(next, spans.end());
     debug_forget_returned(*next, run.granules);
     for (auto span = next; span != run.end; ++span) forget_obtained_locked(*span);
-    const bool is_sent =
-        may_post_locked() && parts_.channel->post(p::ReturnSpan{*next, run.granules});
+    const bool is_sent = may_post_locked() && post_locked(p::ReturnSpan{*next, run.granules});
     for (; next != run.end; ++next) {
       if (!is_sent) keep_span_locked(*next);
     }

@@ -78,11 +78,12 @@ SessionState::~SessionState() {
   if (slot_ < kMaxSessionsPerProcess) process::remove_session(slot_);
 }
 
-bool SessionState::is_connected() noexcept {
+bool SessionState::is_connected(CallDeadline& deadline) noexcept {
   const Lock lock(mutex_, std::try_to_lock);
   // Whoever holds it may wait for an answer, which is a matter of his own deadline.
   if (!lock.owns_lock()) return life_error() == Errc::kOk;
-  return life_error() == Errc::kOk && parts_.channel->is_connected();
+  if (life_error() != Errc::kOk) return false;
+  return parts_.channel->is_connected() || reconnect_locked(deadline);
 }
 
 void SessionState::close() noexcept {
@@ -185,7 +186,7 @@ void SessionState::book_late_answers_locked(platform::Deadline until) {
     if (const auto* granted = std::get_if<p::Granted>(&late); granted != nullptr) {
       if (!open_window_locked(granted->high_water_granules)) {
         // Of no use here, nor would the next be.
-        (void)parts_.channel->post(
+        (void)post_locked(
             p::ReturnSpan{granted->first, std::uint64_t{granted->granules} * granted->count});
         ahead_.is_refused = true;
         continue;
@@ -206,11 +207,10 @@ void SessionState::book_late_answers_locked(platform::Deadline until) {
     }
   }
   book_owed_pins_locked();
-  while (!late_pins_.empty() && parts_.channel->post(p::Unpin{late_pins_.back().bits()})) {
+  while (!late_pins_.empty() && post_locked(p::Unpin{late_pins_.back().bits()})) {
     late_pins_.pop_back();
   }
-  while (!late_reservations_.empty() &&
-         parts_.channel->post(p::Unreserve{late_reservations_.back()})) {
+  while (!late_reservations_.empty() && post_locked(p::Unreserve{late_reservations_.back()})) {
     late_reservations_.pop_back();
   }
 }

@@ -6,11 +6,17 @@
 // process. Split over several files: session_state.cpp (life), session_*.cpp, *_blocks.cpp,
 // freeing.cpp and hand_over.cpp.
 //
+// When the daemon has been killed, the first request to the next one resumes the session and looks
+// in the directory for what the dead one did and nobody heard of (session_reconnect.cpp).
+//
 // Invariants
 // S1. A span of this session is in exactly one place: a heap's list, spares_, large_ or the list of
-//     a reservation; and in none from before its return is sent on, unless the return was refused
-//     or never sent. A return whose answer did not come in time may still be done: such a span is
-//     never used again.
+//     a reservation; or on its way from spares_ to a heap, which says so (ThreadHeap::arriving). It
+//     is in none from before its return is sent on, unless the return was refused or never sent. A
+//     return whose answer did not come in time may still be done: such a span is not used again
+//     before the daemon that was asked is dead. Then the directory says whether it was done, and
+//     what is left goes back into a list; whoever has spans in his hands while he makes a request
+//     must not use them after it if walks_ has changed.
 // S2. cells_[g] describes granule g if and only if the granule's span is in a heap's list.
 // S3. window_granules_ only grows, and is published after the mapping is open that far.
 #pragma once
@@ -175,8 +181,8 @@ class SessionState {
   [[nodiscard]] ArenaNotes& arena_notes() noexcept { return arena_notes_; }
   /// kOk, kClosed or kForked.
   [[nodiscard]] Errc life_error() const noexcept;
-  /// False once it is closed or has lost its service.
-  [[nodiscard]] bool is_connected() noexcept;
+  /// False once it is closed or has lost its service; tries to reach the next one.
+  [[nodiscard]] bool is_connected(CallDeadline& deadline) noexcept;
   void close() noexcept;
   /// The calling thread is about to end: its heap waits for the next thread.
   void park(ThreadHeap* heap) noexcept;
@@ -193,13 +199,35 @@ class SessionState {
   using Lock = ScopedLock<std::timed_mutex>;
   /// Holds mutex_ of an open session: kDeadline if others hold it too long, kClosed, kForked.
   [[nodiscard]] Expected<Lock> lock_open(CallDeadline& deadline);
+  /// Goes on with the next daemon if this one dies, unless the session is closed.
   [[nodiscard]] Expected<protocol::Body> request_locked(const protocol::Body& body,
-                                                        CallDeadline& deadline) const {
-    return parts_.channel->request(body, deadline.at());
+                                                        CallDeadline& deadline);
+  /// False if it is lost, or must wait until the session is reconciled.
+  bool post_locked(const protocol::Body& body) {
+    return !unreconciled_ && parts_.channel->post(body);
+  }
+  [[nodiscard]] std::uint64_t request_ahead_locked(const protocol::Body& body) {
+    return unreconciled_ ? 0 : parts_.channel->request_ahead(body);
   }
   [[nodiscard]] Expected<protocol::Body> request(const protocol::Body& body,
                                                  CallDeadline& deadline);
   void book_late_answers_locked(platform::Deadline until = platform::Deadline::min());
+
+  // After a daemon's death (session_reconnect.cpp).
+  /// Before a call that has something to give back: what was lost is found first.
+  void reconnect_if_lost_locked(CallDeadline& deadline);
+  [[nodiscard]] Expected<void> reconnect_locked(CallDeadline& deadline);
+  [[nodiscard]] protocol::Resume make_resume() const;
+  [[nodiscard]] Expected<void> reconcile_locked(CallDeadline& deadline);
+  [[nodiscard]] std::set<std::uint32_t> known_spans_locked() const;
+  void find_lost_spans_locked();
+  void book_lost_span_locked(const region::SpanRef& span);
+  void find_lost_heaps_locked();
+  [[nodiscard]] Expected<void> end_lost_reservations_locked(CallDeadline& deadline);
+  [[nodiscard]] Expected<void> end_lost_pins_locked(CallDeadline& deadline);
+  [[nodiscard]] Expected<void> tell_locked(const protocol::Body& body, CallDeadline& deadline);
+  [[nodiscard]] bool is_published_locked(const protocol::Publish& wanted) const;
+  [[nodiscard]] bool was_done_locked(const protocol::Body& body, const Error& refused) const;
 
   // Heaps; mutex_ held where the name ends in _locked.
   [[nodiscard]] ThreadHeap* this_threads_heap() noexcept;
@@ -214,7 +242,9 @@ class SessionState {
   [[nodiscard]] Expected<void*> allocate_from_bin(std::uint32_t bin, CallDeadline& deadline);
   [[nodiscard]] Expected<void*> allocate_from(ThreadHeap& heap, std::uint32_t bin,
                                               CallDeadline& deadline);
-  [[nodiscard]] Expected<std::uint32_t> take_span(const SpareKind& kind, CallDeadline& deadline);
+  /// For `heap`, which is to carve it.
+  [[nodiscard]] Expected<std::uint32_t> take_span(ThreadHeap& heap, const SpareKind& kind,
+                                                  CallDeadline& deadline);
   void take_spares_locked(std::size_t kept_granules, std::vector<std::uint32_t>& out);
   [[nodiscard]] Expected<void> obtain_spares_locked(const SpareKind& kind, CallDeadline& deadline);
   [[nodiscard]] std::uint32_t next_batch(const SpareKind& kind);
@@ -234,7 +264,8 @@ class SessionState {
   std::size_t trim_locked(CallDeadline& deadline);
   void store_spares_locked(const protocol::Granted& granted);
   [[nodiscard]] Expected<void> open_window_locked(std::uint64_t granules);
-  // The caller has taken the span out of all lists; it goes on if the return was refused.
+  // The caller has taken the span out of all lists; it goes on if the return was refused. kUnknown
+  // says, too, that the directory was looked at meanwhile: what was left is in a list.
   using Outcome = Channel::Outcome;
   enum class Return : std::uint8_t { kDone, kRefused, kNotSent, kUnknown };
   static constexpr bool answered(Return returned) noexcept { return returned <= Return::kRefused; }
@@ -396,6 +427,9 @@ class SessionState {
   detail::Atomic<std::uint64_t> window_granules_{};
   SpanCell* cells_ = nullptr;
   Presence presence_;
+  Outcome latest_outcome_ = Outcome::kAnswered;  // of request_locked()
+  bool unreconciled_ = false;                    // connected again, and nothing else as yet
+  std::uint64_t walks_ = 0;                      // for spans that nobody knew of
   // Counts large blocks, and what threads without a heap free; has no blocks.
   ThreadHeap* session_heap_ = nullptr;
   std::vector<ThreadHeap*> heaps_;

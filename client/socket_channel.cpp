@@ -1,8 +1,12 @@
 #include "client/socket_channel.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -15,10 +19,22 @@ namespace p = protocol;
 
 namespace {
 
-Error gone(const Error& cause) {
+// Of requests for what a session has, which its answer does not change. One that comes too late is
+// nobody's.
+constexpr std::uint64_t kQuestion = std::uint64_t{1} << 63;
+
+constexpr std::chrono::milliseconds kLongestPause{64};
+
+Error gone(const std::string& why) {
   return {Errc::kDaemonGone,
-          cause.code.message() +
-              "; blocks in use stay valid until this session ends; connect anew for more"};
+          why + "; blocks in use stay valid until this session ends; connect anew for more"};
+}
+
+Error gone(const Error& cause) { return gone(cause.code.message()); }
+
+bool is_question(const p::Body& body) noexcept {
+  return std::holds_alternative<p::NextReservation>(body) ||
+         std::holds_alternative<p::NextPin>(body);
 }
 
 bool server_is_trusted(const platform::Descriptor& socket, const std::filesystem::path& path) {
@@ -40,16 +56,16 @@ std::vector<std::filesystem::path> socket_candidates(const std::filesystem::path
   return out;
 }
 
-Expected<platform::Descriptor> connect_to_daemon(
-    const std::vector<std::filesystem::path>& candidates, platform::Deadline deadline) {
+Expected<DaemonSocket> connect_to_daemon(const std::vector<std::filesystem::path>& candidates,
+                                         platform::Deadline deadline) {
   std::string looked;
   std::string advice =
       "; start one with: systemctl start allotd, or: allotd --runtime-dir DIR, and set "
       "ALLOT_RUNTIME_DIR=DIR";
   for (const auto& path : candidates) {
     auto socket = platform::connect_seqpacket(path, deadline);
-    if (!socket && socket.error() == Errc::kDeadline) return socket;
-    if (socket && server_is_trusted(*socket, path)) return socket;
+    if (!socket && socket.error() == Errc::kDeadline) return socket.error();
+    if (socket && server_is_trusted(*socket, path)) return DaemonSocket{std::move(*socket), path};
     if (!socket && socket.error().code == std::errc::permission_denied) {
       advice = "; one may run that serves only the socket's group: usermod -aG allot USER";
     }
@@ -57,6 +73,20 @@ Expected<platform::Descriptor> connect_to_daemon(
               (socket ? "its server runs under another user" : socket.error().code.message()) + ")";
   }
   return Error(Errc::kNoDaemon, "looked at " + looked + advice);
+}
+
+Expected<void> until_answered(const std::function<Expected<void>()>& attempt,
+                              platform::Deadline deadline) {
+  for (std::chrono::milliseconds pause{1};; pause = std::min(2 * pause, kLongestPause)) {
+    auto answered = attempt();
+    if (answered || answered.error() != Errc::kDaemonGone) return answered;
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= deadline) return Error(Errc::kDeadline, answered.error().message());
+    // Whoever accepts and closes at once is not asked without end. What is waited for is a connection
+    // that lasts, and no event tells of that.
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - now);
+    (void)::poll(nullptr, 0, static_cast<int>(std::min(pause, left).count()));
+  }
 }
 
 Expected<void> SocketChannel::send(const p::Message& message, platform::Deadline deadline) {
@@ -89,13 +119,13 @@ Expected<SocketChannel::Answer> SocketChannel::receive(platform::Deadline deadli
   }
 }
 
-Expected<SocketChannel::Greeting> SocketChannel::greet(const p::Hello& hello,
-                                                       platform::Deadline deadline) {
+Expected<SocketChannel::Answer> SocketChannel::introduce(const p::Body& hello,
+                                                         platform::Deadline deadline) {
   const std::uint64_t request = next_request_++;
   if (auto sent = send({request, hello}, deadline); !sent) return sent.error();
   for (;;) {
     auto answer = receive(deadline);
-    if (!answer) return answer.error();
+    if (!answer) return answer;
     if (const auto* challenge = std::get_if<p::Challenge>(&answer->message.body)) {
       if (auto sent = send({request, p::ChallengeAnswer{challenge->nonce}}, deadline); !sent) {
         return sent.error();
@@ -105,22 +135,65 @@ Expected<SocketChannel::Greeting> SocketChannel::greet(const p::Hello& hello,
     if (const auto* failure = std::get_if<p::Failure>(&answer->message.body)) {
       return p::to_error(*failure);
     }
-    const auto* welcome = std::get_if<p::Welcome>(&answer->message.body);
-    if (welcome == nullptr || answer->received.descriptor_count != 4) {
-      return Error(Errc::kBadMessage, "the server answered Hello with something else");
-    }
-    Greeting greeting{*welcome, {}};
-    for (std::size_t i = 0; i < greeting.files.size(); ++i) {
-      greeting.files.at(i) = std::move(answer->received.descriptors.at(i));
-    }
-    return greeting;
+    return answer;
   }
+}
+
+Expected<SocketChannel::Greeting> SocketChannel::greet(const p::Hello& hello,
+                                                       platform::Deadline deadline) {
+  auto answer = introduce(hello, deadline);
+  if (!answer) return answer.error();
+  const auto* welcome = std::get_if<p::Welcome>(&answer->message.body);
+  if (welcome == nullptr || answer->received.descriptor_count != 4) {
+    return Error(Errc::kBadMessage, "the server answered Hello with something else");
+  }
+  Greeting greeting{*welcome, {}};
+  for (std::size_t i = 0; i < greeting.files.size(); ++i) {
+    greeting.files.at(i) = std::move(answer->received.descriptors.at(i));
+  }
+  return greeting;
+}
+
+Expected<void> SocketChannel::reconnect(const p::Resume& resume, platform::Deadline deadline) {
+  if (!socket_) return Error(Errc::kDaemonGone);
+  if (!refused_) {
+    auto resumed = until_answered([&] { return resume_once(resume, deadline); }, deadline);
+    if (resumed || resumed.error() == Errc::kDeadline || resumed.error() == Errc::kRateLimit) {
+      return resumed;
+    }
+    // Nobody listens. Somebody may later: he is asked again.
+    if (resumed.error() == Errc::kNoDaemon) return gone(resumed.error().message());
+    refused_ = gone(
+        "the daemon that runs now cannot go on with the session, whose region may be "
+        "gone with an earlier one (" +
+        resumed.error().message() + ")");
+  }
+  return *refused_;
+}
+
+// kDaemonGone if the connection is closed before there is an answer.
+Expected<void> SocketChannel::resume_once(const p::Resume& resume, platform::Deadline deadline) {
+  auto connected = connect_to_daemon({path_}, deadline);
+  if (!connected) return connected.error();
+  SocketChannel anew(std::move(*connected));
+  auto answer = anew.introduce(resume, deadline);
+  if (!answer) return answer.error();
+  if (!std::holds_alternative<p::Resumed>(answer->message.body)) {
+    return Error(Errc::kBadMessage, "the server answered Resume with something else");
+  }
+  if (::dup3(anew.socket_.get(), socket_.get(), O_CLOEXEC) < 0) {
+    return platform::system_error("dup3(a new connection)");
+  }
+  // What these answers gave to the session is in the directory, or asked for after this.
+  late_answers_.clear();
+  unanswered_posts_ = 0;
+  return {};
 }
 
 Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline deadline) {
   set_outcome(Outcome::kNotSent);
   if (!socket_) return Error(Errc::kDaemonGone);
-  const std::uint64_t request = next_request_++;
+  const std::uint64_t request = next_request_++ | (is_question(body) ? kQuestion : 0);
   if (auto sent = send({request, body}, deadline); !sent) return sent.error();
   set_outcome(Outcome::kUnknown);
   for (;;) {
@@ -128,7 +201,7 @@ Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline
     if (!answer) return answer.error();
     if (answer->message.request != request) {
       // To an earlier request whose caller's deadline had passed, or to a post().
-      late_answers_.push_back(answer->message);
+      keep_late(answer->message);
       continue;
     }
     set_outcome(Outcome::kAnswered);
@@ -137,6 +210,10 @@ Expected<p::Body> SocketChannel::request(const p::Body& body, platform::Deadline
     }
     return answer->message.body;
   }
+}
+
+void SocketChannel::keep_late(const p::Message& message) {
+  if ((message.request & kQuestion) == 0) late_answers_.push_back(message);
 }
 
 bool SocketChannel::post(const p::Body& body) {
@@ -156,7 +233,7 @@ std::vector<p::Message> SocketChannel::take_late_answers(platform::Deadline dead
   while (socket_) {
     auto answer = receive(late_answers_.empty() ? deadline : platform::Deadline::min());
     if (!answer) break;
-    late_answers_.push_back(answer->message);
+    keep_late(answer->message);
   }
   return std::exchange(late_answers_, {});
 }

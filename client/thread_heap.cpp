@@ -102,6 +102,7 @@ void ThreadHeap::attach(const Place& place) noexcept {
   id = place.heap_id;
   data = place.data;
   window_bytes = 0;
+  arriving.store_relaxed(kNoSpan);
   cells = place.cells;
   view_ = place.view;
   for (std::uint32_t bin = 0; bin < region::kBinsPerHeap; ++bin) {
@@ -197,6 +198,8 @@ void ThreadHeap::carve(std::uint32_t bin, std::uint32_t first, std::size_t new_w
   // lie at the same place of a page, and loads of one then wait for stores to the other.
   put(0);
   for (std::uint32_t i = size_class.block_count - 1; i > 0; --i) put(i);
+  // R30 pairs with A30 in SessionState::known_spans_locked(): the cells before the span has arrived.
+  arriving.store_release(kNoSpan);
 }
 
 void ThreadHeap::adopt_span(std::uint32_t bin, std::uint32_t first, std::size_t new_window_bytes) {

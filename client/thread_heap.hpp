@@ -98,6 +98,11 @@ class ThreadHeap : public detail::FastHeap {
     known_.remember(*view_, data, found, offset_bytes);
   }
 
+  /// The span that was taken for this heap under the session's mutex and is to be carved without
+  /// it; otherwise kNoSpan, from attach() on.
+  static constexpr std::uint32_t kNoSpan = ~std::uint32_t{0};
+  detail::Atomic<std::uint32_t> arriving{};
+
   /// The session's latest round of trims that this heap took part in.
   std::uint64_t trim_round = 0;
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <filesystem>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -190,6 +191,26 @@ TEST_F(DaemonAway, ConnectAfterADaemonsDeathGivesASessionWithTheNext) {
   EXPECT_EQ(*block, 5);
   EXPECT_EQ(old.retract(handle).value(), block);
   EXPECT_EQ(old.free(block), Errc::kOk);
+}
+
+// It serves another region of that name: who is unknown there may live here.
+TEST_F(DaemonAway, TheNextDaemonsWordOnAnEarlierRegionsSessionsMeansNothing) {
+  // Before there is a thread that watches: TSan cannot fork with one.
+  const test::DaemonProcess next(ALLOT_ALLOTD_PATH);
+  const test::TemporaryDir directory;
+  const auto place = directory.path() / "client.sock";
+  std::filesystem::create_symlink(daemon().client_socket(), place);
+  Session session = Session::connect(test::options_for(place)).value();
+  std::atomic<int> fired{0};
+  session.on_exit(session.id(), [&] { ++fired; }).value();
+  std::filesystem::remove(place);
+  std::filesystem::create_symlink(next.client_socket(), place);
+  daemon().kill();
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(session.on_exit(session.id(), [&] { ++fired; }).error().errc(), Errc::kDaemonGone);
+    EXPECT_EQ(session.find("x").error().errc(), Errc::kDaemonGone);
+  }
+  EXPECT_EQ(fired.load(), 0);
 }
 
 TEST_F(DaemonAway, AWatchOfADeadDaemonFails) {

@@ -99,12 +99,13 @@ struct Batch {
 class ALLOT_EXPORT Session {
  public:
   /// Connects to allotd and maps the region, or returns the session that this process has there
-  /// already. If that one has lost its daemon (kDaemonGone), this makes a new session with the
-  /// daemon that answers now. The old one's blocks stay valid for those who hold its handles, but
-  /// the new one knows nothing of them: its region is another, kForeignRegion. Errors say where it
-  /// looked and what to do (kNoDaemon, kNotAllowed, kUnknownRegion, kLayoutMismatch,
-  /// kTooManySessions, kAddressSpace, kDeadline, ...), or which word of ALLOT_DEBUG means nothing
-  /// (kBadArgument).
+  /// already. A session outlives its daemon where another one takes over the region: the next call
+  /// that needs it waits for that one and goes on. If none does (kDaemonGone), this makes a new
+  /// session with the daemon that answers now. The old one's blocks stay valid for those who hold
+  /// its handles, but the new one knows nothing of them: its region is another, kForeignRegion.
+  /// Errors say where it looked and what to do (kNoDaemon, kNotAllowed, kUnknownRegion,
+  /// kLayoutMismatch, kTooManySessions, kAddressSpace, kDeadline, ...), or which word of ALLOT_DEBUG
+  /// means nothing (kBadArgument).
   [[nodiscard]] static Expected<Session> connect(const ConnectOptions& options = {});
 
   // --- memory ---
