@@ -25,7 +25,8 @@ region::AuditInput audit_input(const RegionCore& region, std::uint64_t window_gr
   input.reclaimed_blocks = totals.reclaimed_blocks;
   input.retired_allocations = totals.retired_allocations;
   input.retired_frees = totals.retired_frees;
-  input.killed_heaps = totals.killed_heaps;
+  // A daemon that was killed may have freed one block that it had not counted.
+  input.killed_heaps = totals.killed_heaps + region.restarts();
   return input;
 }
 

@@ -204,6 +204,8 @@ class RegionCore {
     return sessions_;
   }
   [[nodiscard]] const Totals& totals() const noexcept { return totals_; }
+  /// Daemons that have served the region before this one.
+  [[nodiscard]] std::uint64_t restarts() const noexcept { return restarts_; }
   /// Not granted, but its pages are not yet given back.
   [[nodiscard]] std::uint64_t dirty_bytes() const noexcept {
     return dirty_.granules() * region::kGranuleBytes;
@@ -303,6 +305,7 @@ class RegionCore {
   Limits limits_;
   ExtentMap extents_;
   std::uint64_t high_water_ = 0;
+  std::uint64_t restarts_ = 0;
   std::map<std::uint32_t, SessionRecord> sessions_;
   std::unordered_map<uid_t, std::uint64_t> uid_granted_;
   struct Reservation {

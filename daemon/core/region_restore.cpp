@@ -62,7 +62,8 @@ Expected<std::unique_ptr<RegionCore>> RegionCore::restore(RegionView view, Vault
   core->restore_heaps();
   core->restore_memory();
   core->restore_names();
-  core->view_.header().boot_epoch.store_release(header.boot_epoch.load_relaxed() + 1);
+  core->restarts_ = header.boot_epoch.load_relaxed();
+  core->view_.header().boot_epoch.store_release(core->restarts_ + 1);
   return core;
 }
 

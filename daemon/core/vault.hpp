@@ -101,7 +101,7 @@ class VaultView {
   VaultView(std::byte* base, std::uint64_t granules) noexcept : base_(base), granules_(granules) {}
 
   [[nodiscard]] static constexpr std::uint64_t size_bytes(std::uint64_t granules) noexcept {
-    return kReservationsOffset(granules) + granules * sizeof(VaultReservation);
+    return reservations_offset(granules) + granules * sizeof(VaultReservation);
   }
   explicit operator bool() const noexcept { return base_ != nullptr; }
 
@@ -113,14 +113,14 @@ class VaultView {
     return at<VaultSpan>(kSpansOffset + first * sizeof(VaultSpan));
   }
   [[nodiscard]] VaultReservation& reservation(std::uint32_t first) const noexcept {
-    return at<VaultReservation>(kReservationsOffset(granules_) + first * sizeof(VaultReservation));
+    return at<VaultReservation>(reservations_offset(granules_) + first * sizeof(VaultReservation));
   }
 
  private:
   static constexpr std::uint64_t kNamesOffset = 4096;
   static constexpr std::uint64_t kSpansOffset =
       kNamesOffset + region::kNameLimit * sizeof(VaultName);
-  static constexpr std::uint64_t kReservationsOffset(std::uint64_t granules) noexcept {
+  static constexpr std::uint64_t reservations_offset(std::uint64_t granules) noexcept {
     return kSpansOffset + granules * sizeof(VaultSpan);
   }
   template <class T>
