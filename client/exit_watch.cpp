@@ -30,6 +30,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLongestPause{100};
+// Requests on a new connection whose answers nobody has read: the daemon drops who reads too little.
+constexpr int kMostUnanswered = 64;
 // Of the watch of the own session, which is asked for first on a new connection.
 constexpr std::uint64_t kOwnRequest = ~std::uint64_t{0};
 
@@ -73,7 +75,8 @@ class ExitWatch::Watcher {
   [[nodiscard]] p::Wire encode(std::uint64_t request, const SessionId& other) const;
   /// False if it is stopped.
   [[nodiscard]] bool reconnect();
-  [[nodiscard]] bool ask_again(DaemonSocket socket);
+  [[nodiscard]] bool begin_again(DaemonSocket socket);
+  void ask_again();
   void note_lost() noexcept;
   /// False if the daemon knows nothing of the region.
   [[nodiscard]] bool handle(const p::Message& message);
@@ -91,6 +94,14 @@ class ExitWatch::Watcher {
   bool stopped_ = false;
   std::uint64_t next_request_ = 1;
   Entries entries_;
+
+  // The thread's alone. On a connection that is new the requests of earlier ones, those below
+  // again_end_, are made again, a batch at a time.
+  milliseconds pause_{0};  // before the next try to connect
+  std::uint64_t again_next_ = 0;
+  std::uint64_t again_end_ = 0;
+  std::uint64_t batch_last_ = 0;  // its answer ends the batch; 0: there is none
+  bool must_pause_ = false;       // the daemon refused one of the batch as one too many
 };
 
 ExitWatch::ExitWatch(std::vector<std::filesystem::path> sockets, std::string region,
@@ -200,40 +211,60 @@ void ExitWatch::Watcher::note_lost() noexcept {
 }
 
 bool ExitWatch::Watcher::reconnect() {
-  for (milliseconds pause{1};; pause = std::min(2 * pause, kLongestPause)) {
-    auto socket = connect_to_daemon({path_}, soon());
-    if (socket && ask_again(std::move(*socket))) return true;
-    if (!socket && socket.error() != Errc::kDeadline) note_lost();
+  for (;;) {
     pollfd stop{stop_.get(), POLLIN, 0};
-    if (::poll(&stop, 1, static_cast<int>(pause.count())) > 0) return false;
+    if (::poll(&stop, 1, static_cast<int>(pause_.count())) > 0) return false;
+    // Until a daemon has answered: one that accepts and closes is not asked without end.
+    pause_ = std::clamp(2 * pause_, milliseconds(1), kLongestPause);
+    auto socket = connect_to_daemon({path_}, soon());
+    if (socket && begin_again(std::move(*socket))) return true;
+    if (!socket && socket.error() != Errc::kDeadline) note_lost();
   }
 }
 
-// Callers meanwhile wait for the mutex: their requests come after these.
-bool ExitWatch::Watcher::ask_again(DaemonSocket socket) {
+bool ExitWatch::Watcher::begin_again(DaemonSocket socket) {
   const std::lock_guard lock(mutex_);
-  const auto ask = [&](std::uint64_t request, const SessionId& other) {
-    const p::Wire wire = encode(request, other);
-    for (;;) {
-      auto sent = platform::send_message(socket.descriptor, wire);
-      if (sent || !platform::would_block(sent.error())) return sent.has_value();
-      if (!platform::wait_writable(socket.descriptor, soon())) return false;
-    }
-  };
-  if (!ask(kOwnRequest, own_)) return false;
-  for (const auto& [request, entry] : entries_) {
-    if (!entry.refused && !ask(request, entry.other)) return false;
-  }
+  if (!platform::send_message(socket.descriptor, encode(kOwnRequest, own_))) return false;
   socket_ = std::move(socket.descriptor);
   lost_ = false;
+  again_next_ = 0;
+  again_end_ = next_request_;
+  batch_last_ = 0;
+  must_pause_ = false;
   return true;
+}
+
+// A batch of them. What cannot be sent is the next batch's.
+void ExitWatch::Watcher::ask_again() {
+  const std::lock_guard lock(mutex_);
+  batch_last_ = 0;
+  must_pause_ = false;
+  int asked = 0;
+  for (auto it = entries_.lower_bound(again_next_);
+       it != entries_.end() && it->first < again_end_ && asked < kMostUnanswered; ++it) {
+    again_next_ = it->first;
+    if (!it->second.refused) {
+      if (!platform::send_message(socket_, encode(it->first, it->second.other))) break;
+      batch_last_ = it->first;
+      ++asked;
+    }
+    again_next_ = it->first + 1;
+  }
+  // Then there is no answer to wait for.
+  must_pause_ = asked == 0 && entries_.lower_bound(again_next_) != entries_.lower_bound(again_end_);
 }
 
 void ExitWatch::Watcher::run() {
   for (;;) {
     std::array<pollfd, 2> entries{pollfd{socket_.get(), POLLIN, 0}, pollfd{stop_.get(), POLLIN, 0}};
-    if (::poll(entries.data(), entries.size(), -1) < 0) continue;  // EINTR
+    const int patience = must_pause_ ? static_cast<int>(kLongestPause.count()) : -1;
+    const int ready = ::poll(entries.data(), entries.size(), patience);
+    if (ready < 0) continue;  // EINTR
     if (entries[1].revents != 0) return;
+    if (ready == 0) {
+      ask_again();
+      continue;
+    }
     p::Wire wire{};
     auto received = platform::receive_message(socket_, wire, platform::Descriptors::kRefuse);
     if (!received && platform::would_block(received.error())) continue;
@@ -270,17 +301,28 @@ bool ExitWatch::Watcher::handle(const p::Message& message) {
     return true;
   }
   // The answers to all others come after it.
-  if (message.request == kOwnRequest) return std::holds_alternative<p::Done>(message.body);
+  if (message.request == kOwnRequest) {
+    if (!std::holds_alternative<p::Done>(message.body)) return false;
+    pause_ = milliseconds(0);
+    ask_again();
+    return true;
+  }
+  const auto* const failure = std::get_if<p::Failure>(&message.body);
+  const Errc errc = failure == nullptr ? Errc::kOk : static_cast<Errc>(failure->errc);
+  const bool is_asked_again = message.request < again_end_;
+  const bool is_too_soon = is_asked_again && errc == Errc::kRateLimit;
+  if (is_too_soon) {
+    again_next_ = std::min(again_next_, message.request);
+    must_pause_ = true;
+  }
+  if (message.request == batch_last_ && !must_pause_) ask_again();
+  if (is_too_soon) return true;
   std::unique_lock lock(mutex_);
   const auto found = entries_.find(message.request);
   if (found == entries_.end()) return true;  // its caller's deadline has passed
   Entry& entry = found->second;
-  bool ended_already = false;
-  if (const auto* failure = std::get_if<p::Failure>(&message.body)) {
-    const auto errc = static_cast<Errc>(failure->errc);
-    ended_already = errc == Errc::kUnknownSession;
-    if (!ended_already) entry.refused = p::to_error(*failure);
-  }
+  const bool ended_already = errc == Errc::kUnknownSession;
+  if (failure != nullptr && !ended_already) entry.refused = p::to_error(*failure);
   entry.answered = true;
   const SessionId other = entry.other;
   answered_.notify_all();

@@ -59,32 +59,35 @@ Expected<std::shared_ptr<detail::SessionState>> open_session(
   protocol::set_text(hello.region, options.region);
   protocol::set_text(hello.label,
                      options.label.empty() ? program_invocation_short_name : options.label);
-  std::unique_ptr<SocketChannel> channel;
-  std::optional<SocketChannel::Greeting> greeting;
-  const auto greet = [&]() -> Expected<void> {
+  std::shared_ptr<detail::SessionState> state;
+  const auto attempt = [&]() -> Expected<void> {
     auto socket = connect_to_daemon(sockets, deadline);
     if (!socket) return socket.error();
-    channel = std::make_unique<SocketChannel>(std::move(*socket));
-    auto said = channel->greet(hello, deadline);
-    if (!said) return said.error();
-    greeting = std::move(*said);
+    auto channel = std::make_unique<SocketChannel>(std::move(*socket));
+    auto greeting = channel->greet(hello, deadline);
+    if (!greeting) return greeting.error();
+    detail::SessionState::Parts parts;
+    parts.welcome = greeting->welcome;
+    parts.region_name = options.region;
+    parts.files.directory = std::move(greeting->files[kDirectoryFile]);
+    parts.files.ledger = std::move(greeting->files[kLedgerFile]);
+    parts.files.data = std::move(greeting->files[kDataFile]);
+    parts.presence = std::move(greeting->files[kPresenceFile]);
+    parts.channel = std::move(channel);
+    parts.exit_watch = std::make_unique<ExitWatch>(
+        sockets, options.region, SessionId{parts.welcome.session, 0, parts.welcome.incarnation});
+    parts.deadline = options.deadline;
+    parts.trim_every = options.trim_every;
+    parts.debug = debug;
+    auto opened = detail::SessionState::open(std::move(parts));
+    // The daemon died meanwhile, and the next one found that nobody had the session as yet.
+    if (!opened && opened.error() == Errc::kUnknownSession) return Error(Errc::kDaemonGone);
+    if (!opened) return opened.error();
+    state = std::move(*opened);
     return {};
   };
-  if (auto greeted = until_answered(greet, deadline); !greeted) return greeted.error();
-  detail::SessionState::Parts parts;
-  parts.welcome = greeting->welcome;
-  parts.region_name = options.region;
-  parts.files.directory = std::move(greeting->files[kDirectoryFile]);
-  parts.files.ledger = std::move(greeting->files[kLedgerFile]);
-  parts.files.data = std::move(greeting->files[kDataFile]);
-  parts.presence = std::move(greeting->files[kPresenceFile]);
-  parts.channel = std::move(channel);
-  parts.exit_watch = std::make_unique<ExitWatch>(
-      sockets, options.region, SessionId{parts.welcome.session, 0, parts.welcome.incarnation});
-  parts.deadline = options.deadline;
-  parts.trim_every = options.trim_every;
-  parts.debug = debug;
-  return detail::SessionState::open(std::move(parts));
+  if (auto connected = until_answered(attempt, deadline); !connected) return connected.error();
+  return state;
 }
 
 }  // namespace

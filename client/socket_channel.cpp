@@ -37,6 +37,14 @@ bool is_question(const p::Body& body) noexcept {
          std::holds_alternative<p::NextPin>(body);
 }
 
+// The daemon that runs will never go on with the session. Else it, or the machine, has too little of
+// something, and may have it at the next try.
+bool is_final(Errc refusal) noexcept {
+  return refusal == Errc::kUnknownSession || refusal == Errc::kUnknownRegion ||
+         refusal == Errc::kLayoutMismatch || refusal == Errc::kProtocolVersion ||
+         refusal == Errc::kNotAllowed || refusal == Errc::kBadMessage;
+}
+
 bool server_is_trusted(const platform::Descriptor& socket, const std::filesystem::path& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return false;
@@ -156,18 +164,23 @@ Expected<SocketChannel::Greeting> SocketChannel::greet(const p::Hello& hello,
 
 Expected<void> SocketChannel::reconnect(const p::Resume& resume, platform::Deadline deadline) {
   if (!socket_) return Error(Errc::kDaemonGone);
-  if (!refused_) {
-    auto resumed = until_answered([&] { return resume_once(resume, deadline); }, deadline);
-    if (resumed || resumed.error() == Errc::kDeadline || resumed.error() == Errc::kRateLimit) {
+  if (refused_) return *refused_;
+  const auto attempt = [&]() -> Expected<void> {
+    auto resumed = resume_once(resume, deadline);
+    if (resumed || is_final(resumed.error().errc()) || resumed.error() == Errc::kDeadline ||
+        resumed.error() == Errc::kNoDaemon) {
       return resumed;
     }
-    // Nobody listens. Somebody may later: he is asked again.
-    if (resumed.error() == Errc::kNoDaemon) return gone(resumed.error().message());
-    refused_ = gone(
-        "the daemon that runs now cannot go on with the session, whose region may be "
-        "gone with an earlier one (" +
-        resumed.error().message() + ")");
-  }
+    return Error(Errc::kDaemonGone, resumed.error().message());
+  };
+  auto resumed = until_answered(attempt, deadline);
+  if (resumed || resumed.error() == Errc::kDeadline) return resumed;
+  // Nobody listens. Somebody may later: he is asked again.
+  if (resumed.error() == Errc::kNoDaemon) return gone(resumed.error().message());
+  refused_ = gone(
+      "the daemon that runs now cannot go on with the session, whose region may be "
+      "gone with an earlier one (" +
+      resumed.error().message() + ")");
   return *refused_;
 }
 

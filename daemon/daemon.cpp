@@ -45,7 +45,7 @@ void warn_of_few_descriptors(const ServerLimits& limits) {
 }
 
 // They stay in the store, for a build that knows them.
-void close_unknown(InheritedDescriptors inherited) {
+void report_unknown(const InheritedDescriptors& inherited) {
   for (const std::string& name : inherited.names()) {
     log_warning("closed a descriptor that systemd passed, named '" + one_line(name) +
                 "': nothing here has this name");
@@ -67,7 +67,8 @@ class Daemon {
     if (auto added = server_.add_regions(options.config.regions, inherited); !added) {
       return added.error();
     }
-    close_unknown(std::move(inherited));
+    report_unknown(inherited);
+    inherited = {};
     boost::system::error_code failed;
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
       if (!failed) signals_.add(signal, failed);

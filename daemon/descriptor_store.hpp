@@ -21,7 +21,7 @@ namespace allot::daemon {
 class DescriptorStore {
  public:
   static constexpr std::size_t kCapacity = 16384;
-  static constexpr std::size_t kMaxNameListBytes = 127 * 1024;
+  static constexpr std::size_t kMaxNameListBytes = 127 << 10;
 
   /// False if there is no room; the descriptor is closed then.
   bool add(std::string_view name, platform::Descriptor descriptor);

@@ -121,6 +121,7 @@ void NotifySocket::wait(const Error& reason) {
 }
 
 void NotifySocket::refuse(const Error& error, const Refused& refused) {
+  abandoned_ = abandoned_ || error.code == std::errc::connection_refused;
   if (!std::exchange(logged_, true)) {
     log_warning("the service manager's NOTIFY_SOCKET refuses a message: " + error.message());
   }

@@ -37,6 +37,8 @@ class NotifySocket {
   NotifySocket(boost::asio::io_context& context, Timers& timers);
 
   [[nodiscard]] bool is_connected() const noexcept { return static_cast<bool>(socket_); }
+  /// Whether the service manager was seen to have ended.
+  [[nodiscard]] bool is_abandoned() const noexcept { return abandoned_; }
 
   /// Sends `text` with `descriptor` (-1: none), which stays the caller's: it is duplicated if the
   /// message must wait. `refused` may be called at once. Does nothing if not connected.
@@ -63,6 +65,7 @@ class NotifySocket {
   std::deque<Message> waiting_;
   bool awaits_room_ = false;
   std::optional<Error> lost_;  // why a message was dropped, until a callback has been told
+  bool abandoned_ = false;
   bool logged_ = false;
 };
 

@@ -11,7 +11,6 @@
 
 #include "daemon/clock.hpp"
 #include "daemon/log.hpp"
-#include "daemon/store_names.hpp"
 #include "shared/platform/memfd.hpp"
 #include "shared/platform/pidfd.hpp"
 #include "shared/platform/random.hpp"
@@ -20,8 +19,6 @@
 namespace allot::daemon {
 
 namespace {
-
-constexpr std::uint32_t kRegionTags = 1023;
 
 void refuse(const platform::Descriptor& socket, const Error& why) {
   (void)platform::send_message(socket, protocol::encode({0, protocol::make_failure(why)}));
@@ -92,105 +89,6 @@ Upkeep::Actions Server::upkeep_actions() {
   };
 }
 
-Expected<void> Server::add_regions(const std::vector<RegionConfig>& configs,
-                                   InheritedDescriptors& inherited) {
-  StoredRegions stored = take_stored_regions(inherited);
-  for (const std::string& name : stored.useless_names) manager_.remove(name);
-  for (const RegionConfig& config : configs) {
-    const auto found =
-        std::find_if(stored.whole.begin(), stored.whole.end(),
-                     [&](const StoredRegion& region) { return region.name == config.name; });
-    const bool is_new = found == stored.whole.end();
-    auto added = is_new ? add_region(config) : restore_region(config, std::move(*found));
-    if (!added) {
-      return Error(added.error().code, "region " + config.name + ": " + added.error().detail);
-    }
-    if (!is_new) stored.whole.erase(found);
-  }
-  for (const StoredRegion& region : stored.whole) {
-    log_warning("region " + region.name +
-                " of an earlier configuration is kept and not served; "
-                "add it again to go on with it");
-  }
-  restore_sessions(inherited);
-  return {};
-}
-
-Expected<void> Server::add_region(const RegionConfig& config) {
-  auto made = RegionHost::create(config);
-  if (!made) return made.error();
-  std::unique_ptr<RegionHost> host = std::move(*made);
-  std::uint32_t tag = 0;
-  do {
-    tag = 1 + static_cast<std::uint32_t>(platform::random_u64() % kRegionTags);
-  } while (std::any_of(service_.regions().begin(), service_.regions().end(),
-                       [tag](const auto& region) { return region->tag() == tag; }));
-  auto region = host->make_core(config, tag, unix_now_ns());
-  for (std::size_t i = 0; i < kRegionParts.size(); ++i) {
-    manager_.store(region_part_name(kRegionParts.at(i), tag), host->parts().at(i));
-  }
-  hosts_[region.get()] = std::move(host);
-  service_.add_region(std::move(region), config.policy);
-  return {};
-}
-
-Expected<void> Server::restore_region(const RegionConfig& config, StoredRegion stored) {
-  core::Limits limits = config.limits;
-  const std::uint64_t size_bytes = stored.granules * region::kGranuleBytes;
-  if (limits.size_bytes != size_bytes) {
-    log_warning("region " + config.name + " keeps its size of " + std::to_string(size_bytes) +
-                " bytes; another takes effect when allotd is stopped and started");
-    limits.size_bytes = size_bytes;
-  }
-  auto restored = RegionHost::restore(std::move(stored));
-  if (!restored) return restored.error();
-  auto region = (*restored)->restore_core(limits);
-  if (!region) return region.error();
-  log_info("region " + config.name + " goes on with " + std::to_string((*region)->session_count()) +
-           " sessions and " + std::to_string((*region)->totals().granted_bytes) + " bytes granted");
-  hosts_[region->get()] = std::move(*restored);
-  service_.add_region(std::move(*region), config.policy);
-  return {};
-}
-
-void Server::restore_sessions(InheritedDescriptors& inherited) {
-  std::map<WatchKey, std::pair<platform::Descriptor, platform::Descriptor>> stored;
-  for (const std::string& name : inherited.names()) {
-    const auto session = parse_session_name(name);
-    if (!session) continue;
-    auto descriptors = inherited.take_all(name);
-    const auto& regions = service_.regions();
-    const auto region = std::find_if(regions.begin(), regions.end(), [&](const auto& one) {
-      return one->tag() == session->region_tag;
-    });
-    if (region == regions.end()) continue;  // it is kept and not served
-    const auto* const record = (*region)->session(session->id);
-    if (record == nullptr || record->incarnation != session->incarnation) {
-      manager_.remove(name);  // it has ended
-      continue;
-    }
-    auto& [presence, pidfd] = stored[{region->get(), session->incarnation}];
-    for (platform::Descriptor& descriptor : descriptors) {
-      (platform::is_memory_file(descriptor) ? presence : pidfd) = std::move(descriptor);
-    }
-  }
-  for (const auto& region : service_.regions()) {
-    for (const auto& [id, record] : region->sessions()) {
-      if (record.state == region::SessionState::kDraining) continue;
-      const core::SessionKey key{region.get(), id, record.incarnation};
-      auto found = stored.extract({region.get(), record.incarnation});
-      if (found.empty() || !found.mapped().first || !found.mapped().second) {
-        core::Service::image_gone(key);  // it was not welcomed: nobody can have mapped anything
-        continue;
-      }
-      watch(key, 0, std::move(found.mapped().first), std::move(found.mapped().second), record.peer);
-    }
-  }
-  // By then all are there: a callback may end one.
-  for (auto& [key, watched] : watches_) watched.watch->connection_ended();
-  upkeep_.wake();
-}
-
 void Server::serve(platform::Descriptor listening) {
   // Connections inherit this (6.16), so that nothing can come in before they are accepted.
   if (auto kept = keep_descriptors_out(listening, forced_); !kept) {
@@ -213,7 +111,7 @@ core::Instant Server::now() {
   core::Instant now{unix_now_ns(), monotonic_now_ns(),
                     available - std::min(available, commits_.pending_bytes())};
   if (manager_.has_store()) {
-    now.storable_sessions = storable_sessions(manager_.store_capacity(), hosts_.size());
+    now.storable_sessions = storable_sessions(manager_.store_capacity(), hosts_.size(), unused_);
   }
   return now;
 }
@@ -330,19 +228,20 @@ void Server::welcome(ClientConnection& connection, const core::Send& one) {
   manager_.store(name, watched.presence().get());
   manager_.store(name, watched.pidfd().get());
   manager_.barrier([this, key, one](const Expected<void>& reached) {
-    if (!reached) {
-      log_error(
-          "the service manager does not keep a session's descriptors, which will not outlive "
-          "this daemon: " +
-          reached.error().message());
-    }
-    send_welcome(key, one);
+    if (reached) return send_welcome(key, one);
+    log_error("the service manager does not keep a new session's descriptors: " +
+              reached.error().message());
+    send(one.to, {one.message.request, protocol::make_failure(Error(
+                                           Errc::kTooManySessions,
+                                           "the service manager does not keep its descriptors"))});
+    image_gone(key);  // nobody can ever map what was not sent
   });
 }
 
 void Server::send_welcome(WatchKey key, const core::Send& one) {
   const auto watched = watches_.find(key);
   if (watched == watches_.end()) return;
+  one.welcome->region->note_welcomed(one.welcome->id);
   const auto region = host(*one.welcome->region).descriptors();
   const std::array<int, 4> descriptors = {region[0], region[1], region[2],
                                           watched->second.watch->presence().get()};
@@ -370,14 +269,19 @@ void Server::resume(const core::PendingResume& pending) {
   const auto connection = connections_.find(pending.connection);
   const auto watched = watches_.find({pending.session.region, pending.session.incarnation});
   if (connection == connections_.end()) return;
+  // It waits on another connection by now, which is its last, maybe.
+  if (connection->second->has_hung_up()) return end_connection(pending.connection, std::nullopt);
   bool is_same = false;
   if (watched != watches_.end() && pidfds_tell_pids_) {
     const platform::Descriptor& pidfd = watched->second.watch->pidfd();
     is_same =
         platform::pid_of(pidfd) == connection->second->peer().pid && !platform::has_exited(pidfd);
   }
+  // An answer that did not reach it: it gave that connection up.
+  if (is_same) end_connection(watched->second.connection, std::nullopt);
   core::Outcome outcome = service_.finish_resume(pending, is_same);
   if (is_same && service_.session_of(pending.connection)) {
+    (void)connection->second->take_pidfd();  // the watch has one
     watched->second.connection = pending.connection;
     watched->second.watch->connected_again();
   }

@@ -40,6 +40,7 @@
 #include "daemon/region_host.hpp"
 #include "daemon/service_manager.hpp"
 #include "daemon/session_watch.hpp"
+#include "daemon/store_names.hpp"
 #include "daemon/stored_regions.hpp"
 #include "daemon/timers.hpp"
 #include "daemon/upkeep.hpp"
@@ -84,7 +85,7 @@ class Server final : private ClientConnection::Owner {
   void lost(ClientConnection& connection, const std::optional<Error>& bad) override;
   [[nodiscard]] bool may_read(const ClientConnection& connection) const override;
 
-  [[nodiscard]] Expected<void> add_region(const RegionConfig& config);
+  [[nodiscard]] Expected<void> add_region(const RegionConfig& config, std::uint32_t tag);
   [[nodiscard]] Expected<void> restore_region(const RegionConfig& config, StoredRegion stored);
   void restore_sessions(InheritedDescriptors& inherited);
   void watch(const core::SessionKey& session, core::ConnectionId connection,
@@ -92,11 +93,11 @@ class Server final : private ClientConnection::Owner {
   void accept(platform::Descriptor socket);
   void act_on(core::ConnectionId id, core::Outcome outcome);
   void committed(const core::PendingCommit& pending, const Expected<void>& result);
-  void deliver(const core::Send& send);
+  void deliver(const core::Send& one);
   void send(core::ConnectionId to, const protocol::Message& message,
             std::span<const int> descriptors = {});
-  void welcome(ClientConnection& connection, const core::Send& send);
-  void send_welcome(WatchKey key, const core::Send& send);
+  void welcome(ClientConnection& connection, const core::Send& one);
+  void send_welcome(WatchKey key, const core::Send& one);
   void resume(const core::PendingResume& pending);
   void end_connection(core::ConnectionId id, const std::optional<Error>& bad);
   void image_gone(WatchKey key);
@@ -113,6 +114,7 @@ class Server final : private ClientConnection::Owner {
   ForcedFallbacks forced_;
   ServiceManager& manager_;
   bool pidfds_tell_pids_ = false;
+  UnusedInStore unused_;
   std::map<const core::RegionCore*, std::unique_ptr<RegionHost>> hosts_;
   core::Service service_;
   MemoryProbe probe_;

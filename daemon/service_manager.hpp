@@ -43,8 +43,11 @@ class ServiceManager {
   /// was stored before arrives.
   void stopping();
 
-  /// Whether descriptors can be stored: somebody listens, and FDSTORE is a number above 0.
-  [[nodiscard]] bool has_store() const noexcept { return store_capacity_ > 0; }
+  /// Whether descriptors can be stored: somebody listens, and FDSTORE is a number above 0. False from
+  /// when the service manager is seen to have ended: what it kept is gone.
+  [[nodiscard]] bool has_store() const noexcept {
+    return store_capacity_ > 0 && !socket_.is_abandoned();
+  }
   /// How many descriptors it keeps; 0 without a store.
   [[nodiscard]] std::uint64_t store_capacity() const noexcept { return store_capacity_; }
 

@@ -9,9 +9,9 @@ namespace {
 
 constexpr std::uint64_t kListenNamesBytes = 128 << 10;  // MAX_ARG_STRLEN
 constexpr std::uint64_t kDescriptorsPerSession = 2;     // presence file, pidfd
-constexpr std::uint64_t kSockets = 2;
-// The variable's own name, the sockets' names, and one that nobody expected.
-constexpr std::uint64_t kOtherNamesBytes = 512;
+constexpr std::uint64_t kSockets = 4;                   // with their paths
+// The variable's own name, the sockets' names, and the KiB by which a supervisor keeps below the limit.
+constexpr std::uint64_t kOtherNamesBytes = 1536;
 // A region that has seen 2^28 sessions; beyond, the string has room for somewhat fewer than this says.
 constexpr std::uint64_t kSessionNameBytes = sizeof("3ff.fff.fffffff");
 constexpr std::uint64_t kRegionNamesBytes = kRegionParts.size() * sizeof("directory.3ff:");
@@ -63,12 +63,18 @@ std::optional<StoredSession> parse_session_name(std::string_view name) {
   return session;
 }
 
-std::uint64_t storable_sessions(std::uint64_t capacity, std::uint64_t regions) {
-  const std::uint64_t others = kSockets + regions * kRegionParts.size();
+std::uint64_t storable_sessions(std::uint64_t capacity, std::uint64_t regions,
+                                const UnusedInStore& unused) {
+  const std::uint64_t others = kSockets + regions * kRegionParts.size() + unused.descriptors;
   const std::uint64_t by_count =
       capacity < others ? 0 : (capacity - others) / kDescriptorsPerSession;
-  const std::uint64_t left = kListenNamesBytes - kOtherNamesBytes - regions * kRegionNamesBytes;
-  return std::min(by_count, left / (kDescriptorsPerSession * kSessionNameBytes));
+  const std::uint64_t other_bytes =
+      kOtherNamesBytes + regions * kRegionNamesBytes + unused.name_bytes;
+  const std::uint64_t by_names =
+      other_bytes > kListenNamesBytes
+          ? 0
+          : (kListenNamesBytes - other_bytes) / (kDescriptorsPerSession * kSessionNameBytes);
+  return std::min(by_count, by_names);
 }
 
 }  // namespace allot::daemon

@@ -31,8 +31,20 @@ struct StoredSession {
 [[nodiscard]] std::string session_name(const StoredSession& session);
 [[nodiscard]] std::optional<StoredSession> parse_session_name(std::string_view name);
 
-/// How many sessions the store can keep beside `regions` regions: `capacity` descriptors in all, and
-/// the names in one string.
-[[nodiscard]] std::uint64_t storable_sessions(std::uint64_t capacity, std::uint64_t regions);
+/// What is in the store and nobody here uses: of regions that are not served, of other builds.
+struct UnusedInStore {
+  std::uint64_t descriptors = 0;
+  std::uint64_t name_bytes = 0;  // of each with its separator
+
+  void add(std::string_view name) noexcept {
+    ++descriptors;
+    name_bytes += name.size() + 1;
+  }
+};
+
+/// How many sessions the store can keep beside `regions` regions and the sockets: `capacity`
+/// descriptors in all, and the names in one string.
+[[nodiscard]] std::uint64_t storable_sessions(std::uint64_t capacity, std::uint64_t regions,
+                                              const UnusedInStore& unused = {});
 
 }  // namespace allot::daemon

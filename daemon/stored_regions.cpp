@@ -41,6 +41,7 @@ StoredRegions take_stored_regions(InheritedDescriptors& inherited) {
   for (const std::string& name : inherited.names()) {
     const auto tag = region_of_directory(name);
     if (!tag) continue;
+    out.tags.insert(*tag);
     if (auto region = take_region(inherited, *tag)) {
       out.whole.push_back(std::move(*region));
       continue;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct StoredRegion {
 struct StoredRegions {
   std::vector<StoredRegion> whole;
   std::vector<std::string> useless_names;  // to be taken out of the store
+  std::set<std::uint64_t> tags;            // of all of them
 };
 
 /// Takes every region's parts out of `inherited`.

@@ -252,7 +252,7 @@ Expected<int> supervise(const SupervisorOptions& options) {
   const auto socket = program.notify_socket;
   Supervisor supervisor(context, **timers, std::move(program), std::move(*listener),
                         std::move(*signals));
-  const auto status = supervisor.run(std::move(*inherited));
+  auto status = supervisor.run(std::move(*inherited));
   ::unlink(socket.c_str());
   return status;
 }

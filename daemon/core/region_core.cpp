@@ -26,10 +26,12 @@ using region::SessionState;
 
 RegionCore::RegionCore(RegionView view, VaultView vault, const Limits& limits)
     : view_(view),
+      // NOLINTBEGIN(cppcoreguidelines-no-malloc): zeroed without being touched
       own_vault_(
           vault ? nullptr
                 : static_cast<std::byte*>(std::calloc(1, VaultView::size_bytes(view.granules()))),
           &std::free),
+      // NOLINTEND(cppcoreguidelines-no-malloc)
       vault_(vault ? vault : VaultView(own_vault_.get(), view.granules())),
       limits_(with_parts(limits, view.granules() * region::kGranuleBytes)),
       extents_(static_cast<std::uint32_t>(view.granules())),
@@ -84,6 +86,7 @@ Expected<SessionTicket> RegionCore::open_session(const Peer& peer, std::string_v
   const SessionTicket ticket{id, kept.next_incarnation};
   kept.next_incarnation = ticket.incarnation + 1;
   kept.next_session = after(id);
+  kept.welcomed.at(id / 64) &= ~(std::uint64_t{1} << id % 64);
   then();
 
   SessionRecord& record = sessions_[ticket.id];
@@ -120,11 +123,19 @@ Expected<void> RegionCore::resume(std::uint32_t session, std::uint64_t incarnati
     return Error(Errc::kUnknownSession,
                  std::to_string(session) + "." + std::to_string(incarnation));
   }
-  found->second.waits_for_resume = false;
   found->second.peer = peer;
   found->second.state = SessionState::kLive;
   view_.session(session).state.store_release(static_cast<std::uint32_t>(SessionState::kLive));
   return {};
+}
+
+void RegionCore::note_welcomed(std::uint32_t session) {
+  vault_.header().welcomed.at(session / 64) |= std::uint64_t{1} << session % 64;
+}
+
+void RegionCore::note_heard(std::uint32_t session) {
+  const auto found = sessions_.find(session);
+  if (found != sessions_.end()) found->second.waits_for_resume = false;
 }
 
 void RegionCore::note_goodbye(std::uint32_t session) {

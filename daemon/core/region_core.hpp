@@ -99,9 +99,14 @@ class RegionCore {
                                                      std::uint64_t now_unix_ns);
   /// The connection is gone but the image may live: no more grants, nothing taken.
   void detach(std::uint32_t session);
-  /// The process of a session that waits for it is connected again; kUnknownSession if none does.
+  /// Call it before the client gets its Welcome: from then on only its presence file tells that it is
+  /// dead, also to the next daemon.
+  void note_welcomed(std::uint32_t session);
+  /// The process of a detached session that waits for it is connected again; kUnknownSession if none
+  /// does. It waits until the client is heard of, who may not have got the answer.
   [[nodiscard]] Expected<void> resume(std::uint32_t session, std::uint64_t incarnation,
                                       const Peer& peer);
+  void note_heard(std::uint32_t session);
   /// The client said goodbye: its counters are exact.
   void note_goodbye(std::uint32_t session);
   /// No image maps the session's presence file any more: recover what it held.
@@ -193,7 +198,7 @@ class RegionCore {
     std::uint32_t pending_grants = 0;  // planned, neither finished nor abandoned
     std::uint32_t pending_heaps = 0;   // attached, not finished
     bool said_goodbye = false;
-    bool waits_for_resume = false;         // an earlier daemon welcomed it
+    bool waits_for_resume = false;  // an earlier daemon welcomed it, this one has not heard of it
     std::set<std::uint32_t> reservations;  // first granules
   };
   [[nodiscard]] const SessionRecord* session(std::uint32_t id) const noexcept;

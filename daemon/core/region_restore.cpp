@@ -68,6 +68,7 @@ Expected<std::unique_ptr<RegionCore>> RegionCore::restore(RegionView view, Vault
 }
 
 void RegionCore::restore_sessions() {
+  const VaultHeader& kept = vault_.header();
   for (std::uint32_t id = region::kFirstSession; id < region::kSessionLimit; ++id) {
     region::SessionEntry& entry = view_.session(id);
     const auto state = static_cast<SessionState>(entry.state.load_acquire());
@@ -77,7 +78,7 @@ void RegionCore::restore_sessions() {
     record.peer.pid = static_cast<pid_t>(entry.pid);
     record.peer.uid = entry.uid;
     record.state = SessionState::kDetached;
-    record.waits_for_resume = true;
+    record.waits_for_resume = (kept.welcomed.at(id / 64) >> id % 64 & 1) != 0;
     entry.granted_bytes.store_relaxed(0);
     entry.granted_spans.store_relaxed(0);
     entry.heap_count = 0;

@@ -143,6 +143,7 @@ Expected<protocol::Body> Service::answer(ConnectionId id, Connection& connection
   RegionCore* const region = connection.region;
   const std::uint32_t session = connection.session;
   if (region == nullptr) return Error(Errc::kUnknownSession, "say Hello first");
+  region->note_heard(session);
 
   if (const auto* request = std::get_if<p::GrantRequest>(&message.body)) {
     auto plan = region->plan_grant(session, *request, now.available_bytes);
@@ -287,17 +288,20 @@ Expected<protocol::Body> Service::watch(ConnectionId id, const Connection& conne
   RegionCore* const region = find_region(protocol::text(request.region));
   if (region == nullptr) return Error(Errc::kUnknownRegion);
   if (!policies_.at(region).allows(connection.peer)) return Error(Errc::kNotAllowed);
-  const auto watches = std::count_if(watchers_.begin(), watchers_.end(),
-                                     [id](const auto& entry) { return entry.second.contains(id); });
-  if (static_cast<std::size_t>(watches) >= kMaxWatchesPerConnection) {
-    return Error(Errc::kTooManyWatches, std::to_string(kMaxWatchesPerConnection) + " at most");
-  }
   const auto* const record = request.session < region::kSessionLimit
                                  ? region->session(static_cast<std::uint32_t>(request.session))
                                  : nullptr;
   if (record == nullptr || record->incarnation != request.incarnation) {
     return Error(Errc::kUnknownSession,
                  std::to_string(request.session) + "." + std::to_string(request.incarnation));
+  }
+  const auto known = watchers_.find({region, request.session, request.incarnation});
+  if (known != watchers_.end() && known->second.contains(id))
+    return protocol::Body(protocol::Done{});
+  const auto watches = std::count_if(watchers_.begin(), watchers_.end(),
+                                     [id](const auto& entry) { return entry.second.contains(id); });
+  if (static_cast<std::size_t>(watches) >= kMaxWatchesPerConnection) {
+    return Error(Errc::kTooManyWatches, std::to_string(kMaxWatchesPerConnection) + " at most");
   }
   watchers_[{region, request.session, request.incarnation}].insert(id);
   return protocol::Body(protocol::Done{});

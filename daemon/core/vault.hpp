@@ -7,6 +7,7 @@
 // | part         | written                                                | without it                 |
 // |--------------|--------------------------------------------------------|----------------------------|
 // | header       | before a session has its incarnation                   | incarnations repeat        |
+// | welcomed     | before Welcome                                         | who lives counts as dead   |
 // | retirement   | around the counters of a heap that is retired          | they count twice, or never |
 // | names        | before the own word is *kept*; pins before Found       | blocks leak                |
 // | spans        | before the descriptor that grants                      | whose quota?               |
@@ -49,6 +50,7 @@ struct VaultHeader {
   std::uint64_t next_incarnation;
   std::uint64_t next_session;
   std::uint64_t reservations_end;  // no reservation lay beyond this granule; only grows
+  std::array<std::uint64_t, region::kSessionLimit / 64> welcomed;  // a bit for each session's id
   Retirement retirement;
   Totals totals;
 };
@@ -90,7 +92,7 @@ struct VaultReservation {
   }
 };
 
-static_assert(sizeof(VaultHeader) == 72 + sizeof(Totals) && sizeof(VaultHeader) <= 4096);
+static_assert(sizeof(VaultHeader) == 584 + sizeof(Totals) && sizeof(VaultHeader) <= 4096);
 static_assert(sizeof(Totals) == 104 && sizeof(VaultName) == 544 && sizeof(VaultSpan) == 16);
 static_assert(std::is_trivial_v<VaultName> && std::is_trivially_copyable_v<VaultHeader>);
 

@@ -1,13 +1,13 @@
 // allotd --supervise: the daemon is killed, another takes over its regions, and its clients go on.
 
-#include <signal.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <future>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -216,6 +216,29 @@ TEST_F(DaemonRestart, WhoDiesMeanwhileIsRecovered) {
     EXPECT_TRUE(exit.wait()) << "the watch goes on, too";
   }
   expect_all_goes_back(session);
+}
+
+// More than a connection may have unread at once.
+TEST_F(DaemonRestart, AThousandWatchesGoOn) {
+  constexpr int kWatches = 1000;
+  Session session = connect();
+  Agent agent("holds_blocks_across_a_restart");
+  const SessionId id = test::introduce(agent.link(), daemon());
+  std::atomic<int> told{0};
+  std::promise<void> all;
+  for (int i = 0; i < kWatches; ++i) {
+    session
+        .on_exit(id,
+                 [&] {
+                   if (++told == kWatches) all.set_value();
+                 })
+        .value();
+  }
+  restart();
+  (void)agent->receive<int>();
+  agent.process().kill();
+  EXPECT_EQ(all.get_future().wait_for(test::kPatience), std::future_status::ready) << told;
+  session.close();
 }
 
 TEST_F(DaemonRestart, ThreadsGoOnThroughFiftyRestarts) {

@@ -127,15 +127,15 @@ TEST_P(ReconnectAt, ATrimLeavesTheOthersWhereTheyWerePut) {
   std::vector<void*> kept;
   std::vector<void*> freed;
   for (int i = 0; i < 2000; ++i) {
-    void* const block = session.allocate(32 * 1024);
-    const auto granule = reinterpret_cast<std::uintptr_t>(block) / (64 * 1024);
+    void* const block = session.allocate(32 << 10);
+    const auto granule = reinterpret_cast<std::uintptr_t>(block) / (64 << 10);
     (granule / 4 % 2 == 0 ? kept : freed).push_back(block);
   }
   ASSERT_TRUE(session.free_n(freed));
   cut_at(Kind::kReturnSpan, [&] { (void)session.trim(); });
   std::set<void*> used(kept.begin(), kept.end());
   for (int i = 0; i < 3000; ++i) {
-    void* const block = session.allocate(32 * 1024);
+    void* const block = session.allocate(32 << 10);
     ASSERT_NE(block, nullptr);
     ASSERT_TRUE(used.insert(block).second) << "it is in use";
   }
@@ -283,6 +283,23 @@ TEST_F(Reconnect, ASessionThatNobodyKnowsSaysSoAndKeepsItsBlocks) {
   Session anew = connect();
   EXPECT_FALSE(anew == session);
   EXPECT_EQ(anew.free(anew.allocate(10 * kMiB)), Errc::kOk);
+}
+
+TEST_F(Reconnect, ADaemonThatHasNoRoomAsYetIsAskedAgain) {
+  Session session = connect();
+  relay().refuse_resumes(3);
+  relay().cut();
+  EXPECT_EQ(session.free(session.allocate(10 * kMiB)), Errc::kOk)
+      << Session::last_error().message();
+  expect_all_goes_back(session);
+}
+
+TEST_F(Reconnect, ASessionThatEndedBeforeItBeganIsFollowedByAnother) {
+  relay().end_next_session();
+  Session session = connect();
+  EXPECT_EQ(session.free(session.allocate(10 * kMiB)), Errc::kOk)
+      << Session::last_error().message();
+  expect_all_goes_back(session);
 }
 
 ALLOT_TEST_ROLE(is_watched_across_a_restart) {

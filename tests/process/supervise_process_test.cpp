@@ -19,6 +19,8 @@
 
 #include "shared/platform/pidfd.hpp"
 #include "shared/platform/seqpacket.hpp"
+#include "shared/region/geometry.hpp"
+#include "tests/support/control_client.hpp"
 #include "tests/support/daemon_process.hpp"
 #include "tests/support/raw_session.hpp"
 #include "tests/support/supervised.hpp"
@@ -156,6 +158,29 @@ TEST(Supervise, ABuildOfAnotherLayoutIsNotTriedAgainUntilOneThatFitsIsInstalled)
   EXPECT_THAT(std::string(text.data(), static_cast<std::size_t>(size)),
               testing::AllOf(HasSubstr("--runtime-dir"), testing::Not(HasSubstr("--supervise")),
                              HasSubstr("client:client-path:control:control-path")));
+}
+
+// Who lost its presence file may be alive: nothing of it is anybody else's.
+TEST(Supervise, ASessionWhosePresenceFileIsLostKeepsWhatItHas) {
+  const TemporaryDir scratch;
+  const auto program = scratch.path() / "allotd";
+  install(program, ALLOT_ALLOTD_PATH);
+  Supervised allotd({}, program);
+  RawSession session(allotd.supervisor.client_socket());
+  const PresenceMapping image = session.map_presence();
+  (void)session.grant(5).as<protocol::Granted>();
+  install(program,
+          "#!/bin/sh\nexport LISTEN_FDNAMES=$(echo \"$LISTEN_FDNAMES\" | sed -E "
+          "'s/[0-9a-f]+\\.[0-9a-f]+\\.[0-9a-f]+/lost/g')\nexec " ALLOT_ALLOTD_PATH " \"$@\"\n");
+  ASSERT_EQ(::kill(allotd.daemon(), SIGKILL), 0);
+  allotd.wait_until_ready();
+  const auto stats = stats_of_region(allotd.supervisor.control_socket());
+  EXPECT_EQ(stats.sessions, 1U);
+  EXPECT_EQ(stats.orphans, 0U);
+  EXPECT_EQ(stats.granted_bytes, 5 * region::kGranuleBytes);
+  EXPECT_THAT(allotd.supervisor.log(),
+              HasSubstr("session " + std::to_string(session.welcome.session) +
+                        " in region default has lost its presence file"));
 }
 
 TEST(Supervise, AHeldSupervisorSaysWhatToDoAndEndsWithZero) {

@@ -12,7 +12,9 @@ CoreRegion::CoreRegion(std::uint64_t granules, const core::Limits& limits)
 std::uint32_t CoreRegion::open_session(uid_t uid) {
   const auto ticket = core_.open_session({4711, uid, 100}, "test", now_ns);
   EXPECT_TRUE(ticket) << ticket.error().message();
-  return ticket ? ticket->id : 0;
+  if (!ticket) return 0;
+  core_.note_welcomed(ticket->id);
+  return ticket->id;
 }
 
 Expected<std::uint64_t> CoreRegion::grant(std::uint32_t session, std::uint32_t granules,

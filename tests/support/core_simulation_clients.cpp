@@ -47,6 +47,7 @@ void CoreSimulation::connect() {
   const auto& welcome = std::get<p::Welcome>(outcome.sends.front().message.body);
   client->session = welcome.session;
   client->incarnation = welcome.incarnation;
+  core_->note_welcomed(welcome.session);
   EXPECT_FALSE(oracle_.sessions().contains(welcome.session)) << "I4: id in use";
   EXPECT_FALSE(oracle_.names_session(welcome.session)) << "I4: id reused too early";
   oracle_.sessions()[welcome.session] = {welcome.incarnation, client->uid,

@@ -201,7 +201,8 @@ void DaemonProcess::wait_until_ready() {
     fail("allotd is not ready after 20 s:\n" + log());
   }
   if ((events[0].revents & POLLIN) == 0) fail("allotd ended before it was ready:\n" + log());
-  const std::string said = next_notification();
+  std::string said = next_notification();
+  while (said.starts_with("FDSTORE=1")) said = next_notification();
   if (said.find("READY=1") == std::string::npos) fail("allotd says " + said + ":\n" + log());
 }
 
@@ -265,8 +266,10 @@ RawClient::Reply RawClient::request(const protocol::Body& body) {
   return std::move(*reply);
 }
 
-RawClient::Reply RawClient::hello(std::string_view region) {
-  Reply reply = request(make_hello(region));
+RawClient::Reply RawClient::hello(std::string_view region) { return introduce(make_hello(region)); }
+
+RawClient::Reply RawClient::introduce(const protocol::Body& body) {
+  Reply reply = request(body);
   const auto* const challenge = std::get_if<protocol::Challenge>(&reply.message.body);
   if (challenge == nullptr) return reply;
   return request(protocol::ChallengeAnswer{challenge->nonce});

@@ -152,7 +152,9 @@ class RawClient {
   /// message.
   Reply request(const protocol::Body& body);
 
-  /// A Hello to `region`; answers a Challenge if one comes.
+  /// Like request() for the first message; answers a Challenge if one comes.
+  Reply introduce(const protocol::Body& body);
+  /// A Hello to `region`.
   Reply hello(std::string_view region = "default");
 
   [[nodiscard]] platform::Descriptor& socket() noexcept { return socket_; }

@@ -57,7 +57,9 @@ p::Hello PureDaemon::hello(const std::string& region) {
 
 std::pair<core::ConnectionId, p::Welcome> PureDaemon::join(uid_t uid) {
   const core::ConnectionId connection = connect(uid);
-  return {connection, ask_for<p::Welcome>(connection, hello())};
+  const auto welcome = ask_for<p::Welcome>(connection, hello());
+  core().note_welcomed(welcome.session);
+  return {connection, welcome};
 }
 
 std::vector<core::Send> PureDaemon::recover(std::vector<core::SessionKey>* ended) {

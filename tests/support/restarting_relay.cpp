@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "shared/platform/memfd.hpp"
+
 namespace allot::test {
 
 namespace p = protocol;
@@ -100,6 +102,16 @@ void RestartingRelay::forget_sessions() {
   forgetting_ = true;
 }
 
+void RestartingRelay::refuse_resumes(int count) {
+  const std::lock_guard lock(mutex_);
+  resumes_to_refuse_ = count;
+}
+
+void RestartingRelay::end_next_session() {
+  const std::lock_guard lock(mutex_);
+  ending_next_session_ = true;
+}
+
 void RestartingRelay::run() {
   for (;;) {
     bool cutting = false;
@@ -177,6 +189,12 @@ bool RestartingRelay::hear_daemon(Pair& pair) {
   auto heard = hear(pair.daemon);
   if (!heard) return false;
   note(pair, heard->message.body);
+  if (std::holds_alternative<p::Welcome>(heard->message.body)) {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(ending_next_session_, false)) {
+      (void)platform::try_seal_presence(heard->received.descriptors.at(3));
+    }
+  }
   return say(pair.client, heard->message, &heard->received);
 }
 
@@ -206,6 +224,10 @@ bool RestartingRelay::resume(Pair& pair, const p::Message& message) {
   });
   {
     const std::lock_guard lock(mutex_);
+    if (resumes_to_refuse_ > 0) {
+      --resumes_to_refuse_;
+      return say(pair.client, {message.request, p::make_failure(Error(Errc::kTooManySessions))});
+    }
     if (forgetting_ || waits == pairs_.end()) {
       return say(pair.client, {message.request, p::make_failure(Error(Errc::kUnknownSession))});
     }

@@ -47,6 +47,10 @@ class RestartingRelay {
   [[nodiscard]] std::size_t cuts();
   /// From now on no session goes on, as if another daemon had come.
   void forget_sessions();
+  /// The next `count` that ask to go on are told to ask again later.
+  void refuse_resumes(int count);
+  /// The next new session has ended when its client hears of it.
+  void end_next_session();
 
  private:
   struct Pair {
@@ -82,6 +86,8 @@ class RestartingRelay {
   bool stopping_ = false;
   bool cutting_ = false;
   bool forgetting_ = false;
+  int resumes_to_refuse_ = 0;
+  bool ending_next_session_ = false;
   std::optional<Cut> cut_at_;
   std::size_t cuts_ = 0;
   std::list<Pair> pairs_;  // the thread's

@@ -34,7 +34,8 @@ void in_a_child_with(const std::string& names, int count, const Check& check) {
   if (child == 0) {
     std::vector<int> above;  // files themselves may lie at 3, 4, ...
     for (int i = 0; i < count; ++i) {
-      const auto file = platform::make_sealed_memfd("passed", 4096U * static_cast<unsigned>(i + 1));
+      const auto file =
+          platform::make_sealed_memfd("passed", std::uint64_t{4096} * static_cast<unsigned>(i + 1));
       above.push_back(::fcntl(file->get(), F_DUPFD_CLOEXEC, 100));
     }
     for (int i = 0; i < count; ++i) ::dup2(above[static_cast<std::size_t>(i)], 3 + i);

@@ -127,7 +127,8 @@ TEST_F(ServiceManagerTest, StoresADescriptorUnderItsName) {
 TEST_F(ServiceManagerTest, WhatDoesNotFitWaitsInOrderWithItsDescriptor) {
   constexpr int kMessages = 600;  // more than any queue of datagrams holds
   for (int i = 0; i < kMessages; ++i) {
-    const auto file = platform::make_sealed_memfd("stored", 4096U * static_cast<unsigned>(i + 1));
+    const auto file =
+        platform::make_sealed_memfd("stored", std::uint64_t{4096} * static_cast<unsigned>(i + 1));
     ASSERT_TRUE(file);
     manager().store("file-" + std::to_string(i), file->get());  // the caller's is closed at once
   }
@@ -175,15 +176,22 @@ TEST_F(ServiceManagerTest, ABarrierThatIsNotAnsweredEndsWithItsDeadline) {
 }
 
 TEST_F(ServiceManagerTest, ABarrierAfterARefusedMessageFails) {
-  (void)manager();
-  listening_.close();
-  const auto file = platform::make_sealed_memfd("stored", 4096);
-  manager().store("lost", file->get());
+  manager().store("lost", 1 << 20);
   std::optional<Error> error;
   manager().barrier([&](const Expected<void>& result) { error = result.error(); });
   EXPECT_FALSE(error);  // from the loop only
   run_until([&] { return error.has_value(); });
-  EXPECT_EQ(error->code, std::errc::connection_refused) << error->message();
+  EXPECT_EQ(error->code, std::errc::bad_file_descriptor) << error->message();
+}
+
+TEST_F(ServiceManagerTest, OneThatEndedHasNoStoreAnyMore) {
+  EXPECT_TRUE(manager().has_store());
+  listening_.close();
+  bool reached = false;
+  manager().barrier([&](const Expected<void>& result) { reached = result.has_value(); });
+  EXPECT_FALSE(reached);  // from the loop only
+  run_until([&] { return reached; });
+  EXPECT_FALSE(manager().has_store());
 }
 
 TEST_F(ServiceManagerTest, WithoutAServiceManagerEachCallDoesNothingAndABarrierIsReached) {

@@ -41,9 +41,19 @@ TEST(StoreNames, AllThatIsStorableFitsTheEnvironment) {
     EXPECT_LT(names.size(), std::size_t{128} << 10) << regions;
     EXPECT_GT(sessions, 3800U) << regions;
   }
-  EXPECT_EQ(storable_sessions(106, 1), 50U);
-  EXPECT_EQ(storable_sessions(7, 1), 0U);
+  EXPECT_EQ(storable_sessions(108, 1), 50U);
+  EXPECT_EQ(storable_sessions(9, 1), 0U);
   EXPECT_EQ(storable_sessions(0, 64), 0U);
+}
+
+TEST(StoreNames, WhatNobodyUsesTakesRoomFromSessions) {
+  UnusedInStore unused;
+  for (const auto part : kRegionParts) unused.add(region_part_name(part, 5));
+  EXPECT_EQ(storable_sessions(112, 1, unused), 50U);
+  EXPECT_LT(storable_sessions(16388, 1, unused), storable_sessions(16384, 1))
+      << "their names take room, too";
+  unused.name_bytes = 1 << 20;
+  EXPECT_EQ(storable_sessions(16384, 1, unused), 0U);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ TEST(SupervisedChild, GetsEachDescriptorWhereItsNameStandsThoughThereIsRoomForNo
   std::shuffle(pages.begin(), pages.end(), std::mt19937_64(1));
   DescriptorStore store;
   for (const unsigned size : pages) {
-    auto file = platform::make_sealed_memfd("stored", 4096U * size);
+    auto file = platform::make_sealed_memfd("stored", std::uint64_t{4096} * size);
     ASSERT_TRUE(file);
     ASSERT_TRUE(store.add(std::to_string(size), std::move(*file)));
   }

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "shared/protocol/message.hpp"
 
@@ -24,16 +25,17 @@ template <class Text>
   return field;
 }
 
-[[nodiscard]] inline std::array<Recorded, 31> recorded_version_3() {
+inline constexpr std::uint64_t kRecordedHandle = 0x1344000100000064;
+inline constexpr std::uint64_t kRecordedNonce = 0xA1A2A3A4A5A6A7A8;
+
+[[nodiscard]] inline std::vector<Recorded> recorded_requests() {
   const auto name = recorded_text<Name>("camera/left");
   const auto region = recorded_text<RegionName>("default");
-  constexpr std::uint64_t kHandle = 0x1344000100000064;
-  constexpr std::uint64_t kNonce = 0xA1A2A3A4A5A6A7A8;
-  return {{
+  return {
       {{0x0102030405060708, Hello{0x1122334455667788, region, recorded_text<Label>("sensor")}},
        "414c544d0300010008070605040302010000000000000000887766554433221164656661756c7400"
        "00000000000000000000000000000000000000000000000073656e736f7200000000000000000000"},
-      {{2, ChallengeAnswer{kNonce}},
+      {{2, ChallengeAnswer{kRecordedNonce}},
        "414c544d0300020002000000000000000000000000000000a8a7a6a5a4a3a2a1"},
       {{3, GrantRequest{16, 4, 1024, 2}},
        "414c544d030003000300000000000000000000000000000010000000040000000004000002000000"
@@ -44,14 +46,15 @@ template <class Text>
       {{4, ReturnSpan{0xABCDEF, 0x1234}},
        "414c544d0300040004000000000000000000000000000000efcdab00000000003412000000000000"},
       {{5, AttachHeap{}}, "414c544d0300050005000000000000000000000000000000"},
-      {{6, Publish{kHandle, name}},
+      {{6, Publish{kRecordedHandle, name}},
        "414c544d0300060006000000000000000000000000000000640000000100441363616d6572612f6c"
        "656674"},
-      {{7, Unpublish{kHandle, name}},
+      {{7, Unpublish{kRecordedHandle, name}},
        "414c544d0300070007000000000000000000000000000000640000000100441363616d6572612f6c"
        "656674"},
       {{8, Find{name}}, "414c544d030008000800000000000000000000000000000063616d6572612f6c656674"},
-      {{9, Unpin{kHandle}}, "414c544d03000900090000000000000000000000000000006400000001004413"},
+      {{9, Unpin{kRecordedHandle}},
+       "414c544d03000900090000000000000000000000000000006400000001004413"},
       {{10, Watch{region, 17, 0x123456789}},
        "414c544d03000a000a00000000000000000000000000000064656661756c74000000000000000000"
        "0000000000000000000000000000000011000000000000008967452301000000"},
@@ -63,7 +66,7 @@ template <class Text>
        "0100000000000000"},
       {{16, Unreserve{0xABCDEF}},
        "414c544d03000e0010000000000000000000000000000000efcdab0000000000"},
-      {{17, ClearChunks{kHandle}},
+      {{17, ClearChunks{kRecordedHandle}},
        "414c544d03000f00110000000000000000000000000000006400000001004413"},
       {{18, AdoptOrphan{42}}, "414c544d03001000120000000000000000000000000000002a00000000000000"},
       {{19, Resume{0x1122334455667788, region, 0x1718191A1B1C1D1E, 17, 0x123456789}},
@@ -72,11 +75,18 @@ template <class Text>
        "8967452301000000"},
       {{20, NextReservation{0xABCDEF}},
        "414c544d0300120014000000000000000000000000000000efcdab0000000000"},
-      {{21, NextPin{kHandle}}, "414c544d03001300150000000000000000000000000000006400000001004413"},
+      {{21, NextPin{kRecordedHandle}},
+       "414c544d03001300150000000000000000000000000000006400000001004413"},
+  };
+}
+
+[[nodiscard]] inline std::vector<Recorded> recorded_answers() {
+  return {
       {{1, Welcome{17, 77, 0x123456789, 1 << 20, std::uint64_t{1} << 34}},
        "414c544d0300410001000000000000000000000000000000110000004d0000008967452301000000"
        "00001000000000000000000004000000"},
-      {{2, Challenge{kNonce}}, "414c544d0300420002000000000000000000000000000000a8a7a6a5a4a3a2a1"},
+      {{2, Challenge{kRecordedNonce}},
+       "414c544d0300420002000000000000000000000000000000a8a7a6a5a4a3a2a1"},
       {{3, Granted{0xABCDEF, 16, 4, 1024, 0xABCE2F, 3}},
        "414c544d0300430003000000000000000000000000000000efcdab00000000001000000004000000"
        "00040000000000002fceab00000000000300000000000000"},
@@ -86,7 +96,7 @@ template <class Text>
        "414c544d03004a0012000000000000000000000000000000efcdab00000000002fceab0000000000"},
       {{19, Resumed{3}}, "414c544d03004b00130000000000000000000000000000000300000000000000"},
       {{5, HeapAttached{42}}, "414c544d03004400050000000000000000000000000000002a00000000000000"},
-      {{8, Found{kHandle, 4096}},
+      {{8, Found{kRecordedHandle, 4096}},
        "414c544d030045000800000000000000000000000000000064000000010044130010000000000000"},
       {{9, Done{}}, "414c544d0300460009000000000000000000000000000000"},
       {{0, PeerGone{17, 0x123456789}},
@@ -95,7 +105,13 @@ template <class Text>
                             "16 granules wanted, 3 free, longest free run 2")}},
        "414c544d030048000d00000000000000000000000000000020000000000000003136206772616e75"
        "6c65732077616e7465642c203320667265652c206c6f6e6765737420667265652072756e2032"},
-  }};
+  };
+}
+
+[[nodiscard]] inline std::vector<Recorded> recorded_version_3() {
+  std::vector<Recorded> all = recorded_requests();
+  for (const Recorded& one : recorded_answers()) all.push_back(one);
+  return all;
 }
 
 }  // namespace allot::protocol

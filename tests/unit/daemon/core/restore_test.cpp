@@ -218,9 +218,28 @@ TEST_F(Resume, GoesOnOnce) {
   restart();
   const auto connection = connect();
   EXPECT_EQ(resume(connection, wanted), Errc::kOk);
-  EXPECT_EQ(resume(connect(), wanted), Errc::kUnknownSession) << "it does not wait any more";
+  EXPECT_EQ(resume(connect(), wanted), Errc::kUnknownSession) << "it has a connection";
   EXPECT_EQ(resume(connection, wanted), Errc::kSecondHello);
   (void)ask_for<p::Granted>(connection, p::GrantRequest{1, 1, 1024, 1});
+  service.close_connection(connection);
+  EXPECT_EQ(resume(connect(), wanted), Errc::kUnknownSession) << "it was heard of";
+}
+
+TEST_F(Resume, MayBeAskedForAgainUntilTheClientIsHeardOf) {
+  restart();
+  const auto connection = connect();
+  EXPECT_EQ(resume(connection, wanted), Errc::kOk);
+  service.close_connection(connection);
+  EXPECT_EQ(resume(connect(), wanted), Errc::kOk);
+}
+
+TEST_F(Resume, IsNotForASessionThatWasNotWelcomed) {
+  const auto connection = connect();
+  const auto welcome = ask_for<p::Welcome>(connection, hello());
+  wanted.session = welcome.session;
+  wanted.incarnation = welcome.incarnation;
+  restart();
+  EXPECT_EQ(resume(connect(), wanted), Errc::kUnknownSession);
 }
 
 TEST_F(Resume, IsRefusedWithoutARestart) {

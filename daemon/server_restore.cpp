@@ -1,0 +1,142 @@
+// The server's regions and sessions at its start: what an earlier daemon stored, or what is new.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daemon/clock.hpp"
+#include "daemon/log.hpp"
+#include "daemon/server.hpp"
+#include "shared/platform/memfd.hpp"
+#include "shared/platform/random.hpp"
+
+namespace allot::daemon {
+
+namespace {
+
+constexpr std::uint32_t kRegionTags = 1023;
+
+}  // namespace
+
+Expected<void> Server::add_regions(const std::vector<RegionConfig>& configs,
+                                   InheritedDescriptors& inherited) {
+  StoredRegions stored = take_stored_regions(inherited);
+  for (const std::string& name : stored.useless_names) manager_.remove(name);
+  if (stored.tags.size() + configs.size() > kRegionTags) {
+    return Error(Errc::kBadArgument, "the service manager keeps " +
+                                         std::to_string(stored.tags.size()) +
+                                         " regions; stop and start allotd to drop them");
+  }
+  const auto new_tag = [&] {
+    std::uint32_t tag = 0;
+    do {
+      tag = 1 + static_cast<std::uint32_t>(platform::random_u64() % kRegionTags);
+    } while (!stored.tags.insert(tag).second);
+    return tag;
+  };
+  for (const RegionConfig& config : configs) {
+    const auto found =
+        std::find_if(stored.whole.begin(), stored.whole.end(),
+                     [&](const StoredRegion& region) { return region.name == config.name; });
+    const bool is_new = found == stored.whole.end();
+    auto added = is_new ? add_region(config, new_tag()) : restore_region(config, std::move(*found));
+    if (!added) {
+      return Error(added.error().code, "region " + config.name + ": " + added.error().detail);
+    }
+    if (!is_new) stored.whole.erase(found);
+  }
+  for (const StoredRegion& region : stored.whole) {
+    log_warning("region " + region.name +
+                " of an earlier configuration is kept and not served; "
+                "add it again to go on with it");
+    for (const auto part : kRegionParts) unused_.add(region_part_name(part, region.tag));
+  }
+  restore_sessions(inherited);
+  for (const std::string& name : inherited.names()) unused_.add(name);
+  return {};
+}
+
+Expected<void> Server::add_region(const RegionConfig& config, std::uint32_t tag) {
+  auto made = RegionHost::create(config);
+  if (!made) return made.error();
+  std::unique_ptr<RegionHost> host = std::move(*made);
+  auto region = host->make_core(config, tag, unix_now_ns());
+  for (std::size_t i = 0; i < kRegionParts.size(); ++i) {
+    manager_.store(region_part_name(kRegionParts.at(i), tag), host->parts().at(i));
+  }
+  hosts_[region.get()] = std::move(host);
+  service_.add_region(std::move(region), config.policy);
+  return {};
+}
+
+Expected<void> Server::restore_region(const RegionConfig& config, StoredRegion stored) {
+  core::Limits limits = config.limits;
+  const std::uint64_t size_bytes = stored.granules * region::kGranuleBytes;
+  if (limits.size_bytes != size_bytes) {
+    log_warning("region " + config.name + " keeps its size of " + std::to_string(size_bytes) +
+                " bytes; another takes effect when allotd is stopped and started");
+    limits.size_bytes = size_bytes;
+  }
+  auto restored = RegionHost::restore(std::move(stored));
+  if (!restored) return restored.error();
+  auto region = (*restored)->restore_core(limits);
+  if (!region) return region.error();
+  log_info("region " + config.name + " goes on with " + std::to_string((*region)->session_count()) +
+           " sessions and " + std::to_string((*region)->totals().granted_bytes) + " bytes granted");
+  hosts_[region->get()] = std::move(*restored);
+  service_.add_region(std::move(*region), config.policy);
+  return {};
+}
+
+void Server::restore_sessions(InheritedDescriptors& inherited) {
+  std::map<WatchKey, std::pair<platform::Descriptor, platform::Descriptor>> stored;
+  for (const std::string& name : inherited.names()) {
+    const auto session = parse_session_name(name);
+    if (!session) continue;
+    auto descriptors = inherited.take_all(name);
+    const auto& regions = service_.regions();
+    const auto region = std::find_if(regions.begin(), regions.end(), [&](const auto& one) {
+      return one->tag() == session->region_tag;
+    });
+    if (region == regions.end()) {  // it is kept and not served
+      for (std::size_t i = 0; i < descriptors.size(); ++i) unused_.add(name);
+      continue;
+    }
+    const auto* const record = (*region)->session(session->id);
+    if (record == nullptr || record->incarnation != session->incarnation) {
+      manager_.remove(name);  // it has ended
+      continue;
+    }
+    auto& [presence, pidfd] = stored[{region->get(), session->incarnation}];
+    for (platform::Descriptor& descriptor : descriptors) {
+      (platform::is_memory_file(descriptor) ? presence : pidfd) = std::move(descriptor);
+    }
+  }
+  for (const auto& region : service_.regions()) {
+    for (const auto& [id, record] : region->sessions()) {
+      if (record.state == region::SessionState::kDraining) continue;
+      const core::SessionKey key{region.get(), id, record.incarnation};
+      auto found = stored.extract({region.get(), record.incarnation});
+      if (!record.waits_for_resume) {
+        core::Service::image_gone(key);  // it was not welcomed: nobody can have mapped anything
+      } else if (found.empty() || !found.mapped().first) {
+        // It may live, so that nothing of it may be had by others.
+        log_error("session " + std::to_string(id) + " in region " + region->name() +
+                  " has lost its presence file: what it has stays its own until the region ends");
+      } else {
+        watch(key, 0, std::move(found.mapped().first), std::move(found.mapped().second),
+              record.peer);
+      }
+    }
+  }
+  // By then all are there: a callback may end one.
+  for (auto& [key, watched] : watches_) watched.watch->connection_ended();
+  upkeep_.wake();
+}
+
+}  // namespace allot::daemon
