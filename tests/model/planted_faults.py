@@ -551,6 +551,14 @@ HEAP_FAULTS = [
     ("pressure_never_falls", GRANTS, "is_short ? ++pressure_count_ : 0", "++pressure_count_"),
 ]
 
+# What a client's death leaves.
+KILL_FAULTS = [
+    ("kill_takes_what_others_hold", RECOVERY, "if (!live) { free_span(extent, now_ns);",
+     "{ free_span(extent, now_ns);"),
+    ("kill_leaves_what_the_dead_hold", RECOVERY,
+     "return dead_in_pass_.contains(owner) || view_.session(owner)", "return view_.session(owner)"),
+]
+
 SUITE = fault_planting.Suite(
     product=["shared/*.cpp", "shared/region/*.cpp", "shared/protocol/*.cpp",
              "shared/platform/*.cpp", "daemon/core/*.cpp", "client/*.cpp"],
@@ -560,7 +568,8 @@ SUITE = fault_planting.Suite(
              "tests/support/arena_under_test.cpp", "tests/support/fit_oracle.cpp",
              "tests/support/heap_oracle.cpp", "tests/support/heap_simulation*.cpp",
              "tests/support/fault_probe.cpp", "tests/support/forked_child.cpp",
-             "tests/support/refused_syscall.cpp"],
+             "tests/support/refused_syscall.cpp", "tests/support/store_trace.cpp",
+             "tests/support/traced_region.cpp"],
     programs={"unit": ["tests/unit/daemon/core/*_test.cpp", "tests/unit/protocol/message_test.cpp",
                        "tests/unit/region/region_view_test.cpp",
                        "tests/unit/region/layout_test.cpp",
@@ -570,10 +579,12 @@ SUITE = fault_planting.Suite(
                       "tests/unit/client/guarded_pages_test.cpp"],
               "heap": ["tests/model/heap_simulation_test.cpp",
                        "tests/unit/client/thread_heap_test.cpp",
-                       "tests/unit/region/size_class_test.cpp", "tests/layout/layout_test.cpp"]},
+                       "tests/unit/region/size_class_test.cpp", "tests/layout/layout_test.cpp"],
+              "kill": ["tests/model/client_kill_test.cpp"]},
     faults=[fault_planting.Fault(*one) for one in FAULTS] +
            [fault_planting.Fault(*one, program="fit") for one in FIT_FAULTS] +
-           [fault_planting.Fault(*one, program="heap") for one in HEAP_FAULTS])
+           [fault_planting.Fault(*one, program="heap") for one in HEAP_FAULTS] +
+           [fault_planting.Fault(*one, program="kill") for one in KILL_FAULTS])
 
 if __name__ == "__main__":
     sys.exit(fault_planting.main(SUITE))

@@ -34,8 +34,10 @@ std::vector<std::uint32_t> living_sessions(const region::RegionView& view) {
 }
 
 // Every span and every block of a session that lives is its own still.
-void expect_nothing_lost(const region::RegionView& before, const region::RegionView& after) {
-  const auto living = living_sessions(before);
+void expect_nothing_lost(const region::RegionView& before, const region::RegionView& after,
+                         std::uint32_t dead) {
+  auto living = living_sessions(before);
+  std::erase(living, dead);
   const auto lives = [&](std::uint32_t id) {
     return std::binary_search(living.begin(), living.end(), id);
   };
@@ -68,13 +70,17 @@ void expect_clean_audit(const core::RegionCore& core) {
   }
 }
 
-void expect_all_comes_back(core::RegionCore& core) {
-  std::vector<std::uint32_t> ids;
-  for (const auto& [id, record] : core.sessions()) ids.push_back(id);
-  for (const std::uint32_t id : ids) core.begin_recovery(id);
+void recover(core::RegionCore& core, const std::vector<std::uint32_t>& dead) {
+  for (const std::uint32_t id : dead) core.begin_recovery(id);
   for (int tries = 0; core.recovery_pending() && tries < 1000; ++tries) {
     (void)core.recover_step(kAll, kAll / 2);
   }
+}
+
+void expect_all_comes_back(core::RegionCore& core) {
+  std::vector<std::uint32_t> ids;
+  for (const auto& [id, record] : core.sessions()) ids.push_back(id);
+  recover(core, ids);
   while (!core.names().empty()) {
     const auto [name, record] = *core.names().begin();
     ASSERT_TRUE(core.unpublish(0, name, record.handle, true, kAll / 2));
@@ -99,7 +105,7 @@ std::uint64_t CoreAftermath::kill_everywhere(const std::function<void()>& event,
   std::uint64_t checked = 0;
   for (const StoredBytes& store : stores) {
     if (random.below(stores.size()) < most) {
-      check();
+      expect_good_aftermath(image_, scratch_, limits_);
       ++checked;
       if (testing::Test::HasFailure()) {
         ADD_FAILURE() << "killed before it stored " << store.bytes.size() << " bytes at "
@@ -112,12 +118,14 @@ std::uint64_t CoreAftermath::kill_everywhere(const std::function<void()>& event,
   return checked;
 }
 
-void CoreAftermath::check() {
-  scratch_.copy_from(image_);
-  scratch_.open_heaps(core::RegionCore::heaps_to_open(scratch_.view(), scratch_.vault()));
-  auto core = core::RegionCore::restore(scratch_.view(), scratch_.vault(), limits_);
+void expect_good_aftermath(const MemoryRegion& image, MemoryRegion& scratch,
+                           const core::Limits& limits, std::uint32_t dead) {
+  scratch.copy_from(image);
+  scratch.open_heaps(core::RegionCore::heaps_to_open(scratch.view(), scratch.vault()));
+  auto core = core::RegionCore::restore(scratch.view(), scratch.vault(), limits);
   ASSERT_TRUE(core) << core.error().message();
-  expect_nothing_lost(image_.view(), scratch_.view());
+  if (dead != 0) recover(**core, {dead});
+  expect_nothing_lost(image.view(), scratch.view(), dead);
   if (testing::Test::HasFailure()) return;
   expect_clean_audit(**core);
   if (testing::Test::HasFailure()) return;

@@ -1,5 +1,5 @@
-// What must hold after the daemon was killed at some instruction: another one goes on with the
-// region, nobody has lost anything, and in the end everything comes back.
+// What must hold after the daemon, or a client and the daemon, were killed at some instruction: another
+// daemon goes on with the region, nobody else has lost anything, and in the end everything comes back.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,11 @@
 #include "tests/support/seed.hpp"
 
 namespace allot::test {
+
+/// Fails the test if a daemon cannot go on with `image`, of whose sessions `dead` (0: none) has died.
+/// `scratch` has as many granules.
+void expect_good_aftermath(const MemoryRegion& image, MemoryRegion& scratch,
+                           const core::Limits& limits, std::uint32_t dead = 0);
 
 class CoreAftermath {
  public:
@@ -22,9 +27,6 @@ class CoreAftermath {
                                 std::uint64_t most);
 
  private:
-  /// Fails the test if a daemon cannot go on with image_.
-  void check();
-
   const MemoryRegion& memory_;
   core::Limits limits_;
   MemoryRegion image_;

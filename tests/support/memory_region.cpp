@@ -61,6 +61,17 @@ void MemoryRegion::copy_from(const MemoryRegion& other) {
   }
 }
 
+void MemoryRegion::copy_from(const region::RegionView& view, const core::VaultView& vault,
+                             std::uint64_t granules, std::uint32_t heaps) {
+  open(granules);
+  open_heaps(heaps);
+  const std::array<const void*, 6> from{&view.header(),       &view.descriptor(0), &view.heap(0),
+                                        &view.span_ledger(0), &view.word(0, 0),    &vault.header()};
+  for (std::size_t i = 0; i < parts().size(); ++i) {
+    std::memcpy(areas()[i].data(), from.at(i), areas()[i].size());
+  }
+}
+
 core::VaultView MemoryRegion::vault() const noexcept { return {vault_.base(), layout_.granules}; }
 
 region::RegionView MemoryRegion::view() const noexcept {

@@ -33,6 +33,9 @@ class MemoryRegion {
   [[nodiscard]] std::vector<std::span<std::byte>> areas() const;
   /// Becomes what `other`, of as many granules, is.
   void copy_from(const MemoryRegion& other);
+  /// Becomes what a region is of which `granules` and `heaps` may be touched.
+  void copy_from(const region::RegionView& view, const core::VaultView& vault,
+                 std::uint64_t granules, std::uint32_t heaps);
   [[nodiscard]] std::uint64_t granules() const noexcept { return layout_.granules; }
 
  private:

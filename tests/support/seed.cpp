@@ -37,6 +37,12 @@ std::string replay_text(std::uint64_t seed) {
 
 SeedRange seeds(std::uint64_t count) {
   SeedRange range{1, count / kSlowdown > 0 ? count / kSlowdown : 1};
+  if (const char* const many = std::getenv("ALLOT_TEST_SEEDS"); many != nullptr) {
+    const std::string_view text(many);
+    if (std::from_chars(text.data(), text.data() + text.size(), range.count).ec != std::errc()) {
+      ADD_FAILURE() << "ALLOT_TEST_SEEDS is not a number: " << text;
+    }
+  }
   const char* const wanted = std::getenv("ALLOT_TEST_SEED");
   if (wanted == nullptr) return range;
   const std::string_view text(wanted);

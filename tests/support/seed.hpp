@@ -3,6 +3,7 @@
 // A random test runs over seeds(n): by default the seeds 1 .. n, so that a run can be repeated;
 //   ALLOT_TEST_SEED=17       runs seed 17 alone (what a failure prints);
 //   ALLOT_TEST_SEED=random   runs n seeds from a place drawn at random.
+//   ALLOT_TEST_SEEDS=20000   runs so many, whatever n is.
 // Under the sanitizers fewer seeds run. A SeedScope names the seed in every failure inside it, and
 // on standard error if the process dies of a signal (an assertion of the product, a guard page).
 #pragma once

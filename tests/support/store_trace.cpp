@@ -25,7 +25,7 @@ struct Trace {
   std::size_t page_bytes = 0;
   std::size_t area = 0;  // of the store that is let through
   std::size_t page = 0;  // offset of its page
-  std::vector<StoredBytes> stores;
+  const std::function<void(const StoredBytes&)>* stored = nullptr;
 };
 Trace* running = nullptr;
 
@@ -63,15 +63,17 @@ void on_step(int /*signal*/, siginfo_t* /*info*/, void* context) {
   std::size_t last = end;
   const auto begin = static_cast<std::size_t>(first - area.data());
   while (area[last - 1] == before[last - 1]) --last;
-  running->stores.push_back({running->area, begin, {first, area.data() + last}});
   std::memcpy(before + begin, first, last - begin);
+  (*running->stored)({running->area, begin, {first, area.data() + last}});
 }
 
 }  // namespace
 
-std::vector<StoredBytes> trace_stores(const Areas& areas, const std::function<void()>& code) {
+void trace_each_store(const Areas& areas, const std::function<void()>& code,
+                      const std::function<void(const StoredBytes&)>& stored) {
   Trace trace;
   trace.areas = &areas;
+  trace.stored = &stored;
   trace.page_bytes = platform::page_size_bytes();
   for (const auto& area : areas) trace.before.emplace_back(area.begin(), area.end());
 
@@ -91,16 +93,21 @@ std::vector<StoredBytes> trace_stores(const Areas& areas, const std::function<vo
   running = nullptr;
   ::sigaction(SIGSEGV, &old_fault, nullptr);
   ::sigaction(SIGTRAP, &old_step, nullptr);
-  return std::move(trace.stores);
 }
 
 #else
 
-std::vector<StoredBytes> trace_stores(const Areas& /*areas*/, const std::function<void()>& code) {
+void trace_each_store(const Areas& /*areas*/, const std::function<void()>& code,
+                      const std::function<void(const StoredBytes&)>& /*stored*/) {
   code();
-  return {};
 }
 
 #endif
+
+std::vector<StoredBytes> trace_stores(const Areas& areas, const std::function<void()>& code) {
+  std::vector<StoredBytes> stores;
+  trace_each_store(areas, code, [&](const StoredBytes& one) { stores.push_back(one); });
+  return stores;
+}
 
 }  // namespace allot::test

@@ -30,7 +30,12 @@ struct StoredBytes {
 
 using Areas = std::vector<std::span<std::byte>>;
 
-/// Runs `code` and returns its changes of `areas` in order. Areas begin at pages and consist of them.
+/// Runs `code` and calls `stored` after each of its changes of `areas`, in the midst of it. Areas begin
+/// at pages and consist of them.
+void trace_each_store(const Areas& areas, const std::function<void()>& code,
+                      const std::function<void(const StoredBytes&)>& stored);
+
+/// Runs `code` and returns its changes of `areas` in order.
 [[nodiscard]] std::vector<StoredBytes> trace_stores(const Areas& areas,
                                                     const std::function<void()>& code);
 
