@@ -4,6 +4,7 @@
 set(ALLOT_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize= (e.g. address,undefined)")
 option(ALLOT_HARDENING "Stack protector, FORTIFY_SOURCE, library assertions, full RELRO" ON)
 option(ALLOT_COVERAGE "Instrument for gcov" OFF)
+option(ALLOT_FUZZ "Make the fuzz targets fuzzers, instrumented for libFuzzer (clang)" OFF)
 
 # allot_own(<target>): every target of the tree goes through this. -Wnull-dereference is clang's only:
 # g++ 12 reports it in inlined library code (CMSG_FIRSTHDR, std::variant, intrusive trees), as it
@@ -32,6 +33,9 @@ function(allot_own target)
       # Asio's handlers trip clang 14's function-type check, which needs RTTI across libraries.
       target_compile_options(${target} PRIVATE -fno-sanitize=function)
     endif()
+  endif()
+  if(ALLOT_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
   if(ALLOT_COVERAGE)
     target_compile_options(${target} PRIVATE --coverage)

@@ -221,7 +221,8 @@ ConfigReading parse_config(std::string_view text, const std::string& name) {
   try {
     reader.read(toml::parse(text, name));
   } catch (const toml::parse_error& error) {
-    reader.mistake(error.source(), "syntax", std::string(error.description()));
+    // It quotes what stands in the file.
+    reader.mistake(error.source(), "syntax", one_line(error.description()));
   }
   reader.report();
   return reading;

@@ -169,8 +169,11 @@ void RegionCore::free_kept_block(const NameRecord& record, std::uint64_t now_ns)
   kept_words_.erase(kept_words_.find(record.word));
   const std::uint64_t first = record.word / region::kWordsPerGranule;
   auto& own = view_.word(first, record.word % region::kWordsPerGranule);
-  std::uint32_t word = kept_word(record.handle);
-  const bool was_kept = is_kept(record);
+  std::uint32_t word = own.load_acquire();
+  // Another generation is a member's scribble. Without any name nobody would free the block.
+  const bool was_kept =
+      word == kept_word(record.handle) ||
+      (OwnWord::owner(word) == OwnWord::kKept && !kept_words_.contains(record.word));
   if (was_kept) end_chunks(first);
   const bool freed =
       was_kept && own.compare_exchange_acq_rel(word, OwnWord::after_free(word, OwnWord::kFreed));

@@ -168,6 +168,7 @@ void RegionCore::restore_heaps() {
 }
 
 void RegionCore::restore_names() {
+  std::vector<NameRecord> ended;
   for (std::uint32_t i = 0; i < region::kNameLimit; ++i) {
     VaultName& kept = vault_.name(i);
     if (kept.state == NameState::kNone) continue;
@@ -192,12 +193,10 @@ void RegionCore::restore_names() {
     }
     vault_names_.set(i);
     kept_words_.insert(record.word);
-    if (record.pins.empty()) {
-      free_kept_block(record, 0);
-    } else {
-      hidden_.push_back(std::move(record));
-    }
+    (record.pins.empty() ? ended : hidden_).push_back(std::move(record));
   }
+  // Only now it is known which blocks another name keeps.
+  for (const NameRecord& record : ended) free_kept_block(record, 0);
   // Killed between the two stores of an unpublish.
   for (std::uint32_t slot = 0; slot < region::kNameLimit; ++slot) {
     if (!name_slots_.test(slot)) view_.name(slot).state.store_release(0);

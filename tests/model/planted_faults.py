@@ -70,9 +70,9 @@ FAULTS = [
     ("name_pending_too_late", NAMES,
      "kept.state = NameState::kPending; then();", ""),
     ("hidden_block_forgotten_before_its_free", NAMES,
-     "const bool was_kept = is_kept(record);",
+     "if (was_kept) end_chunks(first);",
      "vault_.name(record.vault_index).state = NameState::kNone; then(); "
-     "const bool was_kept = is_kept(record);"),
+     "if (was_kept) end_chunks(first);"),
     ("pin_not_in_the_vault", NAMES, "pins = pinned ? pins | bit : pins & ~bit;", "(void)bit;"),
     ("unpublished_in_the_directory_alone", NAMES,
      "vault_.name(record.vault_index).state = NameState::kHidden;", ""),

@@ -57,6 +57,8 @@ void expect_nothing_lost(const region::RegionView& before, const region::RegionV
   }
 }
 
+}  // namespace
+
 void expect_clean_audit(const core::RegionCore& core) {
   region::AuditInput input = core::audit_input(core, core.high_water_granules(), 0);
   input.quiet = true;
@@ -94,8 +96,6 @@ void expect_all_comes_back(core::RegionCore& core) {
   EXPECT_EQ(core.extents().extent_count(), 1U);
   EXPECT_TRUE(core.extents().is_consistent());
 }
-
-}  // namespace
 
 std::uint64_t CoreAftermath::kill_everywhere(const std::function<void()>& event, Random& random,
                                              std::uint64_t most) {

@@ -6,11 +6,16 @@
 #include <functional>
 
 #include "daemon/core/limits.hpp"
+#include "daemon/core/region_core.hpp"
 #include "tests/support/memory_region.hpp"
 #include "tests/support/seed.hpp"
 
 namespace allot::test {
 
+/// Fails the test for each violation; nothing may be planned, and the clients may have counted nothing.
+void expect_clean_audit(const core::RegionCore& core);
+/// All sessions die and all names end: nothing may stay granted, reserved or named.
+void expect_all_comes_back(core::RegionCore& core);
 /// Fails the test if a daemon cannot go on with `image`, of whose sessions `dead` (0: none) has died.
 /// `scratch` has as many granules.
 void expect_good_aftermath(const MemoryRegion& image, MemoryRegion& scratch,

@@ -9,7 +9,9 @@ namespace allot::test {
 namespace p = protocol;
 using detail::OwnWord;
 
-PureDaemon::PureDaemon() { add_region(limits, {}); }
+PureDaemon::PureDaemon(const core::Limits& with_limits) : limits(with_limits) {
+  add_region(limits, {});
+}
 
 void PureDaemon::add_region(const core::Limits& with_limits, core::AccessPolicy policy) {
   memories.push_back(std::make_unique<MemoryRegion>(64));

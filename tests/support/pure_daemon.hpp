@@ -21,7 +21,7 @@ namespace allot::test {
 
 struct PureDaemon : testing::Test {
   /// One region, "default", that everybody may use.
-  PureDaemon();
+  explicit PureDaemon(const core::Limits& with_limits = {});
 
   /// The next region: "default", then "other". Handles carry its number as their tag.
   void add_region(const core::Limits& with_limits, core::AccessPolicy policy);

@@ -169,6 +169,11 @@ TEST(Config, NamesTheLineOfASyntaxMistake) {
               ElementsAre(HasSubstr("f.toml:2: syntax: ")));
 }
 
+TEST(Config, QuotesTheFileInPrintableTextOnly) {
+  EXPECT_THAT(mistakes_in("\"max_names\" = 0x\xCC\xB9"),
+              ElementsAre(testing::ContainsRegex("^f.toml:1: syntax: [ -~]+$")));
+}
+
 TEST(Config, UnreadableFileIsAMistake) {
   EXPECT_THAT(
       read_config("/nonexistent/f.toml").mistakes,

@@ -197,6 +197,15 @@ TEST_F(Names, ABlockThatAMemberStoleFromTheServiceIsNotFreed) {
   EXPECT_EQ(word(), test::owned_word(reader, 100));
 }
 
+TEST_F(Names, ABlockWhoseGenerationAMemberChangedIsFreedAllTheSame) {
+  const Handle handle = region.handle(span);
+  ASSERT_TRUE(publish("camera"));
+  region.recover(publisher);
+  region.word(span).store_release(test::owned_word(OwnWord::kKept, 99));
+  ASSERT_TRUE(region->unpublish(0, "camera", handle, true, region.now_ns));
+  EXPECT_EQ(region->orphan_count(), 0U);
+}
+
 // The publisher takes its word back by force, returns the span, and another session publishes from
 // there: the first name must not free the second one's block, nor leave it without a name.
 TEST_F(Names, AStolenBlocksNameHasNoPowerOverWhatLiesThereNext) {
