@@ -226,6 +226,8 @@ class RegionCore {
   [[nodiscard]] std::uint64_t uid_reservation_bytes(uid_t uid) const noexcept;
   /// The session that `granule` is reserved for, granted from or not; 0 if for none.
   [[nodiscard]] std::uint32_t reserved_for(std::uint32_t granule) const noexcept;
+  /// How long the reservation that begins at `first` is; 0 if none does.
+  [[nodiscard]] std::uint32_t reservation_granules(std::uint32_t first) const noexcept;
   [[nodiscard]] std::uint32_t orphan_count() const noexcept {
     return static_cast<std::uint32_t>(orphans_.size());
   }
