@@ -76,6 +76,15 @@ class Members {
     return std::optional<std::uint64_t>(value);
   }
 
+  [[nodiscard]] Expected<bool> flag(const char* key) {
+    const json::value* const found = object_.if_contains(key);
+    if (found == nullptr) return false;
+    if (!found->is_bool()) return bad("\"" + std::string(key) + "\" must be true or false");
+    const bool value = found->get_bool();
+    object_.erase(key);
+    return value;
+  }
+
   [[nodiscard]] Expected<void> expect_none_left() const {
     if (object_.empty()) return {};
     return bad("unknown member " + quoted(view_of(object_.begin()->key())));
@@ -199,6 +208,11 @@ Expected<ControlQuery> ControlQuery::parse(std::string_view line) {
     rest = take_span_members(members, query);
   if (query.kind == Kind::kUnpublish) rest = take_unpublish_members(members, query);
   if (query.kind == Kind::kHolders) rest = take_holders_members(members, query);
+  if (query.kind == Kind::kCheck) {
+    auto repair = members.flag("repair");
+    if (!repair) return repair.error();
+    query.repair = *repair;
+  }
   if (!rest) return rest.error();
   if (auto none = members.expect_none_left(); !none) return none.error();
   return query;

@@ -41,6 +41,8 @@ struct ControlQuery {
   std::uint32_t session = 0;            // holders: of what this session has
   std::uint64_t incarnation = 0;        // holders: 0: whichever the session has
 
+  bool repair = false;  // check: first orphan and free what no session owns; administrators only
+
   /// Errc::kBadMessage with a detail that names what is wrong.
   [[nodiscard]] static Expected<ControlQuery> parse(std::string_view line);
 };

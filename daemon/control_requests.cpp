@@ -94,7 +94,7 @@ std::unique_ptr<ControlRequest> ControlRequest::parse(std::string_view line, con
   const auto query = ControlQuery::parse(line);
   if (!query) return ready(error_line(query.error()));
   if (query->kind == Kind::kVersion) return ready(version_line(context));
-  if (query->kind == Kind::kUnpublish && !administrator) {
+  if ((query->kind == Kind::kUnpublish || query->repair) && !administrator) {
     return ready(error_line(
         {Errc::kNotAllowed, "uid " + std::to_string(peer.uid) + " is not an administrator"}));
   }

@@ -32,6 +32,12 @@ void print_region(const json::object& region) {
   }
   std::cout << '\n';
   print_sums(region);
+  if (region.contains("orphaned_spans")) {
+    std::cout << "  repaired: " << count_text(number_of(region, "orphaned_spans"), "span")
+              << " orphaned, " << count_text(number_of(region, "rewritten_spans"), "descriptor")
+              << " rewritten, " << count_text(number_of(region, "freed_blocks"), "block")
+              << " freed\n";
+  }
   const auto listed = list_of(region, "violations");
   for (const json::object* const one : listed) std::cout << "  " << text_of(*one, "text") << '\n';
   if (listed.size() < violations) {
@@ -39,20 +45,23 @@ void print_region(const json::object& region) {
   }
 }
 
+void print_regions(const json::object& answer) {
+  for (const json::object* const region : list_of(answer, "regions")) print_region(*region);
+}
+
+Exit judge(const json::object& answer) {
+  for (const json::object* const region : list_of(answer, "regions")) {
+    if (!flag_of(*region, "clean")) return Exit::kViolations;
+  }
+  return Exit::kOk;
+}
+
 }  // namespace
 
 Exit run_check(const Options& options) {
-  return ask_and_print(
-      request_of("check", options), options,
-      [](const json::object& answer) {
-        for (const json::object* const region : list_of(answer, "regions")) print_region(*region);
-      },
-      [](const json::object& answer) {
-        for (const json::object* const region : list_of(answer, "regions")) {
-          if (!flag_of(*region, "clean")) return Exit::kViolations;
-        }
-        return Exit::kOk;
-      });
+  json::object request = request_of("check", options);
+  if (options.repair) request["repair"] = true;
+  return ask_and_print(request, options, print_regions, judge);
 }
 
 }  // namespace allot::ctl

@@ -45,6 +45,7 @@ struct Options {
   std::uint64_t limit = 1000;  // spans, map: at most so many of a region; 0: all
   std::string name;            // unpublish
   std::string handle;          // unpublish; empty: the one the name has now. holders
+  bool repair = false;         // check: orphan what no session owns
   std::string session;         // holders: ID or ID.INCARNATION, instead of a handle
   MapOptions map;
   TopOptions top;

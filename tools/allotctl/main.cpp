@@ -150,6 +150,13 @@ void add_holders(CLI::App& app, CommandLine& line) {
   command->require_option(1);
 }
 
+void add_check(CLI::App& app, CommandLine& line) {
+  CLI::App* const command =
+      add_command(app, line, "check", "Whether each region adds up", allot::ctl::run_check);
+  command->add_flag("--repair", line.options.repair,
+                                         "First orphan what no session owns (administrators)");
+}
+
 void describe(CLI::App& app, CommandLine& line) {
   Options& options = line.options;
   app.description("Asks allotd what its regions hold.");
@@ -187,7 +194,7 @@ void describe(CLI::App& app, CommandLine& line) {
               ctl::run_bins);
   add_command(app, line, "pools", "Which pools there are, and how full", ctl::run_pools);
   add_holders(app, line);
-  add_command(app, line, "check", "Whether each region adds up", ctl::run_check);
+  add_check(app, line);
   CLI::App* const unpublish =
       add_command(app, line, "unpublish", "Take a name away (administrators)", ctl::run_unpublish);
   unpublish->add_option("name", options.name, "The name")->required()->type_name("NAME");

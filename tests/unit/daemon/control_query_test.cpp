@@ -78,6 +78,14 @@ TEST(ControlQuery, TakesMembersOfHolders) {
   expect_refused(R"({"request":"holders","session":4096})", "\"session\" must be 16 to 4095");
 }
 
+TEST(ControlQuery, TakesRepairOfCheckOnly) {
+  EXPECT_TRUE(ControlQuery::parse(R"({"request":"check","repair":true})")->repair);
+  EXPECT_FALSE(ControlQuery::parse(R"({"request":"check","repair":false})")->repair);
+  EXPECT_FALSE(ControlQuery::parse(R"({"request":"check"})")->repair);
+  expect_refused(R"({"request":"check","repair":1})", "\"repair\" must be true or false");
+  expect_refused(R"({"request":"stats","repair":true})", "unknown member 'repair'");
+}
+
 TEST(ControlQuery, NamesWhatIsWrong) {
   expect_refused("", "not JSON");
   expect_refused("stats", "not JSON");
