@@ -263,6 +263,7 @@ class RegionCore {
   [[nodiscard]] Expected<void> restore_reservations();
   void restore_heaps();
   void restore_memory();
+  [[nodiscard]] bool names_are_possible() const noexcept;
   void restore_names();
   [[nodiscard]] Expected<SessionRecord*> live_session(std::uint32_t id);
   [[nodiscard]] Expected<void> check_grant(std::uint32_t session, const SessionRecord& record,

@@ -1,8 +1,10 @@
-// allotctl check: do the regions add up? Exit status 1 if one does not.
+// allotctl check: do the regions add up? Exit status 1 if one does not. The daemon is asked, or the files
+// of a process are looked at (--offline).
 
 #include <iostream>
 
 #include "tools/allotctl/answer.hpp"
+#include "tools/allotctl/check_offline.hpp"
 #include "tools/allotctl/table.hpp"
 
 namespace allot::ctl {
@@ -43,6 +45,9 @@ void print_region(const json::object& region) {
   if (listed.size() < violations) {
     std::cout << "  and " << violations - listed.size() << " more\n";
   }
+  for (const std::string& what : texts_of(region, "not_checked")) {
+    std::cout << "  not checked: " << what << '\n';
+  }
 }
 
 void print_regions(const json::object& answer) {
@@ -59,6 +64,12 @@ Exit judge(const json::object& answer) {
 }  // namespace
 
 Exit run_check(const Options& options) {
+  if (options.offline != 0) {
+    const auto answer = check_offline(options);
+    if (!answer) return fail(answer.error());
+    options.json ? print_json(*answer) : print_regions(*answer);
+    return judge(*answer);
+  }
   json::object request = request_of("check", options);
   if (options.repair) request["repair"] = true;
   return ask_and_print(request, options, print_regions, judge);

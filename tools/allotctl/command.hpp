@@ -46,6 +46,7 @@ struct Options {
   std::string name;            // unpublish
   std::string handle;          // unpublish; empty: the one the name has now. holders
   bool repair = false;         // check: orphan what no session owns
+  std::uint64_t offline = 0;   // check: of this process's files; 0: ask the daemon
   std::string session;         // holders: ID or ID.INCARNATION, instead of a handle
   MapOptions map;
   TopOptions top;

@@ -153,8 +153,14 @@ void add_holders(CLI::App& app, CommandLine& line) {
 void add_check(CLI::App& app, CommandLine& line) {
   CLI::App* const command =
       add_command(app, line, "check", "Whether each region adds up", allot::ctl::run_check);
-  command->add_flag("--repair", line.options.repair,
+  auto* const repair = command->add_flag("--repair", line.options.repair,
                                          "First orphan what no session owns (administrators)");
+  command
+      ->add_option("--offline", line.options.offline,
+                   "Without the daemon: by the files of this process, a supervisor or a client")
+      ->type_name("PID")
+      ->check(CLI::PositiveNumber)
+      ->excludes(repair);
 }
 
 void describe(CLI::App& app, CommandLine& line) {
