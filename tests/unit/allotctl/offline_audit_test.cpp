@@ -218,7 +218,8 @@ TEST_F(OfflineAudit, NamesDamageOfOwnWordsWithoutTheVaultToo) {
 TEST_F(OfflineAudit, KnowsAHiddenNameByTheVault) {
   word(5).store_release(test::owned_word(session_, 9, OwnWord::kExposed | OwnWord::kOffered));
   view().heap_ledger(heap_).bins[kBin].allocations.store_relaxed(3);
-  const Handle frame = Handle::make(test::kRegionTag, span_ * region::kGranuleBytes + 5 * 1024, 9);
+  const Handle frame =
+      Handle::make(test::kRegionTag, span_ * region::kGranuleBytes + std::uint64_t{5} * 1024, 9);
   ASSERT_TRUE(core_->publish(session_, "frame", frame, kNow));
   ASSERT_TRUE(core_->find(session_, "frame"));
   ASSERT_TRUE(core_->unpublish(session_, "frame", frame, false, kNow));
