@@ -26,6 +26,7 @@ class AuditedAnswer : public RegionAnswer {
       : RegionAnswer(query, std::move(context), std::move(regions)), passes_(passes) {}
 
   bool step_region(core::RegionCore& region, std::string& out) final {
+    if (audit_ == nullptr && !prepare_region(region)) return false;
     if (audit_ == nullptr) {
       audit_ = std::make_unique<region::Audit>(
           region.view(),
@@ -43,6 +44,9 @@ class AuditedAnswer : public RegionAnswer {
     audited_ = false;
     return true;
   }
+
+  /// One slice of what is done to the region before it is audited; true when all is done.
+  [[nodiscard]] virtual bool prepare_region(core::RegionCore& /*region*/) { return true; }
 
   /// One slice of text; true when the region's object is complete.
   [[nodiscard]] virtual bool write_region(core::RegionCore& region,
@@ -70,10 +74,18 @@ class StatsAnswer final : public AuditedAnswer {
 class CheckAnswer final : public AuditedAnswer {
  public:
   CheckAnswer(const ControlQuery& query, ControlContext context, Regions regions)
-      : AuditedAnswer(query, std::move(context), std::move(regions),
-                      region::Audit::kDefaultPasses) {}
+      : AuditedAnswer(query, std::move(context), std::move(regions), region::Audit::kDefaultPasses),
+        repair_(query.repair) {}
 
  private:
+  bool prepare_region(core::RegionCore& region) override {
+    if (!repair_) return true;
+    const bool is_done =
+        region.repair_step(next_granule_, kControlSliceWords, monotonic_now_ns(), repairs_);
+    if (is_done) context().changed();
+    return is_done;
+  }
+
   bool write_region(core::RegionCore& region, const region::AuditReport& report,
                     std::string& out) override {
     json::object object;
@@ -89,6 +101,13 @@ class CheckAnswer final : public AuditedAnswer {
     object["allocations"] = report.allocations;
     object["frees"] = report.frees;
     object["block_difference"] = report.block_difference;
+    if (repair_) {
+      object["orphaned_spans"] = repairs_.orphaned_spans;
+      object["rewritten_spans"] = repairs_.rewritten_spans;
+      object["freed_blocks"] = repairs_.freed_blocks;
+      repairs_ = {};
+      next_granule_ = 0;
+    }
     json::array& violations = object["violations"].emplace_array();
     for (const region::Violation& one : report.violations) {
       violations.push_back(violation_json(one));
@@ -96,6 +115,10 @@ class CheckAnswer final : public AuditedAnswer {
     out += json::serialize(object);
     return true;
   }
+
+  bool repair_;
+  core::RegionCore::Repairs repairs_;
+  std::uint32_t next_granule_ = 0;
 };
 
 // Sessions; and for `top` the ladder behind them, of one and the same reading.

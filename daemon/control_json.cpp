@@ -20,15 +20,16 @@ struct ErrcName {
 };
 
 // Those that a control request can meet.
-constexpr std::array<ErrcName, 9> kErrcNames = {{{Errc::kBadMessage, "bad_message"},
-                                                 {Errc::kBadArgument, "bad_argument"},
-                                                 {Errc::kBadName, "bad_name"},
-                                                 {Errc::kNotAllowed, "not_allowed"},
-                                                 {Errc::kUnknownRegion, "unknown_region"},
-                                                 {Errc::kNameUnknown, "name_unknown"},
-                                                 {Errc::kStaleHandle, "stale_handle"},
-                                                 {Errc::kForeignRegion, "foreign_region"},
-                                                 {Errc::kUnknownSession, "unknown_session"}}};
+constexpr std::array<ErrcName, 10> kErrcNames = {{{Errc::kBadMessage, "bad_message"},
+                                                  {Errc::kBadArgument, "bad_argument"},
+                                                  {Errc::kBadName, "bad_name"},
+                                                  {Errc::kNotAllowed, "not_allowed"},
+                                                  {Errc::kUnknownRegion, "unknown_region"},
+                                                  {Errc::kNotInRegion, "not_in_region"},
+                                                  {Errc::kNameUnknown, "name_unknown"},
+                                                  {Errc::kStaleHandle, "stale_handle"},
+                                                  {Errc::kForeignRegion, "foreign_region"},
+                                                  {Errc::kUnknownSession, "unknown_session"}}};
 
 std::string_view errc_name(Errc errc) noexcept {
   for (const ErrcName& one : kErrcNames) {
@@ -114,19 +115,39 @@ std::string session_label(const core::RegionCore& region, std::uint32_t id) {
   return printable(protocol::text(region.view().session(id).label));
 }
 
+json::object holder_json(const core::RegionCore& region, std::uint32_t id) {
+  const core::RegionCore::SessionRecord* const record = region.session(id);
+  json::object out;
+  out["session"] = id;
+  if (record == nullptr) {
+    out["state"] = json_view(state_name(region::SessionState::kAbsent));
+    return out;
+  }
+  out["incarnation"] = record->incarnation;
+  out["state"] = json_view(state_name(record->state));
+  out["label"] = session_label(region, id);
+  out["pid"] = record->peer.pid;
+  out["uid"] = record->peer.uid;
+  out["connected_unix_ns"] = region.view().session(id).connected_unix_ns;
+  return out;
+}
+
+const char* span_kind(const region::Carving& carving) noexcept {
+  switch (carving.kind) {
+    case region::Carving::Kind::kNone: return "uncarved";
+    case region::Carving::Kind::kBlocks:
+      return carving.block_bytes <= region::kMaxSmallBytes ? "small" : "medium";
+    case region::Carving::Kind::kLarge: return carving.chunked ? "chunked" : "large";
+    case region::Carving::Kind::kInvalid: break;
+  }
+  return "invalid";
+}
+
 json::object session_json(const core::RegionCore& region, std::uint32_t id,
                           const core::RegionCore::SessionRecord& record,
                           const region::SessionSums& sums) {
-  const region::SessionEntry& entry = region.view().session(id);
-  json::object out;
-  out["session"] = id;
-  out["incarnation"] = record.incarnation;
-  out["state"] = json_view(state_name(record.state));
-  out["label"] = session_label(region, id);
-  out["pid"] = record.peer.pid;
-  out["uid"] = record.peer.uid;
+  json::object out = holder_json(region, id);
   out["heaps"] = record.heaps;
-  out["connected_unix_ns"] = entry.connected_unix_ns;
   out["granted_bytes"] = record.granted_bytes;
   out["granted_spans"] = record.granted_spans;
   out["grants"] = record.grants;

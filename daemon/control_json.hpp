@@ -34,6 +34,13 @@ void add_space(boost::json::object& out, const region::SpaceSums& space);
 /// What the session calls itself.
 [[nodiscard]] std::string session_label(const core::RegionCore& region, std::uint32_t id);
 
+/// Who it is and since when: session, incarnation, state, label, pid, uid, connected_unix_ns. Of an id
+/// that nobody has the state is "absent", and nothing else is told.
+[[nodiscard]] boost::json::object holder_json(const core::RegionCore& region, std::uint32_t id);
+
+/// "small", "medium", "large", "chunked", "uncarved" or "invalid". Static storage.
+[[nodiscard]] const char* span_kind(const region::Carving& carving) noexcept;
+
 /// `sums`: what the audit found of this session; zeros if it found nothing.
 [[nodiscard]] boost::json::object session_json(const core::RegionCore& region, std::uint32_t id,
                                                const core::RegionCore::SessionRecord& record,

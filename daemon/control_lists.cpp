@@ -4,6 +4,7 @@
 
 #include "daemon/control_json.hpp"
 #include "daemon/counting_sink.hpp"
+#include "daemon/name_walk.hpp"
 #include "shared/region/arena_note.hpp"
 #include "shared/region/span_walk.hpp"
 
@@ -53,28 +54,6 @@ class SpansAnswer final : public RegionAnswer {
   ItemList list_;
   std::optional<region::SpanWalk> walk_;
   std::uint64_t spans_ = 0;  // of this region
-};
-
-// What has a name in a region, and what had one and is still pinned.
-class NameWalk {
- public:
-  /// Calls `visit(name, record)` for at most `count` of them; true when there are no more.
-  template <class Visit>
-  bool step(const core::RegionCore& region, std::size_t count, const Visit& visit) {
-    auto it = region.names().upper_bound(last_);
-    for (; count > 0 && it != region.names().end(); --count, ++it) {
-      visit(it->first, it->second);
-      last_ = it->first;
-    }
-    for (; count > 0 && next_hidden_ < region.hidden_names().size(); --count) {
-      visit("", region.hidden_names()[next_hidden_++]);
-    }
-    return count > 0;
-  }
-
- private:
-  std::string last_;
-  std::size_t next_hidden_ = 0;
 };
 
 class NamesAnswer final : public RegionAnswer {

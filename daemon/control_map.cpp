@@ -21,17 +21,6 @@ namespace {
 // Of a span whose blocks belong to many: the item says so much of it.
 constexpr std::size_t kMaxOwnersOfSpan = 4;
 
-const char* span_kind(const region::SpanSums& span) {
-  switch (span.carving.kind) {
-    case region::Carving::Kind::kNone: return "uncarved";
-    case region::Carving::Kind::kBlocks:
-      return span.carving.block_bytes <= region::kMaxSmallBytes ? "small" : "medium";
-    case region::Carving::Kind::kLarge: return span.carving.chunked ? "chunked" : "large";
-    case region::Carving::Kind::kInvalid: break;
-  }
-  return "invalid";
-}
-
 // Who owns the blocks, those with most first; nothing where all belong to who has the span.
 json::array owners_json(const region::SpanSums& span, const MapSink::Owners& owners) {
   json::array out;
@@ -135,7 +124,7 @@ class MapAnswer final : public RegionAnswer {
 
   void add_span(core::RegionCore& region, std::string& out) {
     json::object item = span_json(region, *span_);
-    item["kind"] = span_kind(*span_);
+    item["kind"] = span_kind(span_->carving);
     item["violations"] = met_.violations;
     json::array owners = owners_json(*span_, met_.owners);
     if (!owners.empty()) item["owners"] = std::move(owners);

@@ -9,6 +9,7 @@
 #include <boost/json/value.hpp>
 
 #include "daemon/control_requests.hpp"
+#include "shared/region/geometry.hpp"
 
 namespace allot::daemon {
 
@@ -23,7 +24,7 @@ struct KindName {
   std::string_view name;
 };
 
-constexpr std::array<KindName, 11> kKinds = {{{Kind::kVersion, "version"},
+constexpr std::array<KindName, 12> kKinds = {{{Kind::kVersion, "version"},
                                               {Kind::kStats, "stats"},
                                               {Kind::kSessions, "sessions"},
                                               {Kind::kTop, "top"},
@@ -32,6 +33,7 @@ constexpr std::array<KindName, 11> kKinds = {{{Kind::kVersion, "version"},
                                               {Kind::kNames, "names"},
                                               {Kind::kArenas, "arenas"},
                                               {Kind::kBins, "bins"},
+                                              {Kind::kHolders, "holders"},
                                               {Kind::kCheck, "check"},
                                               {Kind::kUnpublish, "unpublish"}}};
 
@@ -72,6 +74,15 @@ class Members {
     if (failed) return bad("\"" + std::string(key) + "\" must be a whole number, not negative");
     object_.erase(key);
     return std::optional<std::uint64_t>(value);
+  }
+
+  [[nodiscard]] Expected<bool> flag(const char* key) {
+    const json::value* const found = object_.if_contains(key);
+    if (found == nullptr) return false;
+    if (!found->is_bool()) return bad("\"" + std::string(key) + "\" must be true or false");
+    const bool value = found->get_bool();
+    object_.erase(key);
+    return value;
   }
 
   [[nodiscard]] Expected<void> expect_none_left() const {
@@ -134,6 +145,32 @@ Expected<void> take_unpublish_members(Members& members, ControlQuery& query) {
   return {};
 }
 
+Expected<void> take_holders_members(Members& members, ControlQuery& query) {
+  auto handle = members.text("handle");
+  if (!handle) return handle.error();
+  auto session = members.number("session");
+  if (!session) return session.error();
+  auto incarnation = members.number("incarnation");
+  if (!incarnation) return incarnation.error();
+  if (handle->has_value() == session->has_value()) {
+    return bad("holders needs a \"handle\" or a \"session\"");
+  }
+  if (*incarnation && !*session) return bad("\"incarnation\" needs a \"session\"");
+  if (*handle) {
+    auto parsed = handle_of(**handle);
+    if (!parsed) return parsed.error();
+    query.handle = *parsed;
+    return {};
+  }
+  if (**session < region::kFirstSession || **session >= region::kSessionLimit) {
+    return bad("\"session\" must be " + std::to_string(region::kFirstSession) + " to " +
+               std::to_string(region::kSessionLimit - 1));
+  }
+  query.session = static_cast<std::uint32_t>(**session);
+  query.incarnation = incarnation->value_or(0);
+  return {};
+}
+
 Expected<json::object> object_of(std::string_view line) {
   if (line.size() > kMaxControlLineBytes) {
     return bad("a request has at most " + std::to_string(kMaxControlLineBytes) + " bytes");
@@ -170,6 +207,12 @@ Expected<ControlQuery> ControlQuery::parse(std::string_view line) {
   if (query.kind == Kind::kSpans || query.kind == Kind::kMap)
     rest = take_span_members(members, query);
   if (query.kind == Kind::kUnpublish) rest = take_unpublish_members(members, query);
+  if (query.kind == Kind::kHolders) rest = take_holders_members(members, query);
+  if (query.kind == Kind::kCheck) {
+    auto repair = members.flag("repair");
+    if (!repair) return repair.error();
+    query.repair = *repair;
+  }
   if (!rest) return rest.error();
   if (auto none = members.expect_none_left(); !none) return none.error();
   return query;

@@ -24,6 +24,7 @@ struct ControlQuery {
     kNames,
     kArenas,
     kBins,
+    kHolders,
     kCheck,
     kUnpublish,
   };
@@ -36,7 +37,11 @@ struct ControlQuery {
   std::uint64_t first_granule = 0;      // spans, map: where to begin
   std::uint64_t limit = kDefaultSpans;  // spans, map: how many at most
   std::string name;                     // unpublish
-  Handle handle;                        // unpublish
+  std::optional<Handle> handle;         // unpublish; holders, if it is of a block
+  std::uint32_t session = 0;            // holders: of what this session has
+  std::uint64_t incarnation = 0;        // holders: 0: whichever the session has
+
+  bool repair = false;  // check: first orphan and free what no session owns; administrators only
 
   /// Errc::kBadMessage with a detail that names what is wrong.
   [[nodiscard]] static Expected<ControlQuery> parse(std::string_view line);

@@ -9,6 +9,7 @@
 #include "daemon/clock.hpp"
 #include "daemon/control_audits.hpp"
 #include "daemon/control_bins.hpp"
+#include "daemon/control_holders.hpp"
 #include "daemon/control_json.hpp"
 #include "daemon/control_lists.hpp"
 #include "daemon/control_map.hpp"
@@ -57,7 +58,7 @@ std::string version_line(const ControlContext& context) {
 
 std::string unpublish_line(const ControlQuery& query, core::RegionCore& region,
                            const ControlContext& context) {
-  const auto done = region.unpublish(0, query.name, query.handle, true, monotonic_now_ns());
+  const auto done = region.unpublish(0, query.name, *query.handle, true, monotonic_now_ns());
   if (!done) return error_line(done.error());
   context.changed();
   json::object out;
@@ -65,7 +66,7 @@ std::string unpublish_line(const ControlQuery& query, core::RegionCore& region,
   out["request"] = "unpublish";
   out["region"] = region.name();
   out["name"] = query.name;
-  out["handle"] = hex_text(query.handle.bits());
+  out["handle"] = hex_text(query.handle->bits());
   return answer_line(out);
 }
 
@@ -93,7 +94,7 @@ std::unique_ptr<ControlRequest> ControlRequest::parse(std::string_view line, con
   const auto query = ControlQuery::parse(line);
   if (!query) return ready(error_line(query.error()));
   if (query->kind == Kind::kVersion) return ready(version_line(context));
-  if (query->kind == Kind::kUnpublish && !administrator) {
+  if ((query->kind == Kind::kUnpublish || query->repair) && !administrator) {
     return ready(error_line(
         {Errc::kNotAllowed, "uid " + std::to_string(peer.uid) + " is not an administrator"}));
   }
@@ -102,6 +103,10 @@ std::unique_ptr<ControlRequest> ControlRequest::parse(std::string_view line, con
   switch (query->kind) {
     case Kind::kUnpublish: return ready(unpublish_line(*query, *regions->front(), context));
     case Kind::kBins: return make_bins_answer(*query, std::move(context), std::move(*regions));
+    case Kind::kHolders: {
+      auto answer = make_holders_answer(*query, std::move(context), std::move(*regions));
+      return answer ? std::move(*answer) : ready(error_line(answer.error()));
+    }
     case Kind::kMap: return make_map_answer(*query, std::move(context), std::move(*regions));
     case Kind::kSpans:
     case Kind::kArenas:

@@ -167,6 +167,16 @@ class RegionCore {
   [[nodiscard]] bool recovery_pending() const noexcept;
   /// Scans about `budget_words` own words; returns the sessions whose recovery is complete.
   [[nodiscard]] std::vector<Ended> recover_step(std::uint64_t budget_words, std::uint64_t now_ns);
+  struct Repairs {
+    std::uint64_t orphaned_spans = 0;   // of a session that is not there
+    std::uint64_t rewritten_spans = 0;  // whose descriptor named another session than this one's
+    std::uint64_t freed_blocks = 0;  // owned by a session that is not there, or kept without a name
+  };
+  /// What restore() and a recovery do about what no session owns, over the tables of a region in use:
+  /// looks at spans from granule `next` on, about `budget_words` own words, and moves `next`; true at
+  /// the end. What the accounts of this object say is believed, not what a descriptor says.
+  [[nodiscard]] bool repair_step(std::uint32_t& next, std::uint64_t budget_words,
+                                 std::uint64_t now_ns, Repairs& done);
   /// Frees orphans that hold no live block, a slice of them a call, and takes large blocks nobody
   /// collected.
   void sweep(std::uint64_t now_ns);
@@ -226,6 +236,8 @@ class RegionCore {
   [[nodiscard]] std::uint64_t uid_reservation_bytes(uid_t uid) const noexcept;
   /// The session that `granule` is reserved for, granted from or not; 0 if for none.
   [[nodiscard]] std::uint32_t reserved_for(std::uint32_t granule) const noexcept;
+  /// How long the reservation that begins at `first` is; 0 if none does.
+  [[nodiscard]] std::uint32_t reservation_granules(std::uint32_t first) const noexcept;
   [[nodiscard]] std::uint32_t orphan_count() const noexcept {
     return static_cast<std::uint32_t>(orphans_.size());
   }
@@ -251,6 +263,7 @@ class RegionCore {
   [[nodiscard]] Expected<void> restore_reservations();
   void restore_heaps();
   void restore_memory();
+  [[nodiscard]] bool names_are_possible() const noexcept;
   void restore_names();
   [[nodiscard]] Expected<SessionRecord*> live_session(std::uint32_t id);
   [[nodiscard]] Expected<void> check_grant(std::uint32_t session, const SessionRecord& record,
@@ -271,6 +284,7 @@ class RegionCore {
   void note_room();
   void free_span(Extent& extent, std::uint64_t now_ns);
   void recover_span(Extent& extent, std::uint64_t now_ns);
+  void repair_span(Extent& extent, Repairs& done);
   void finish_recovery(std::uint32_t id);
   void add_orphan(Extent& extent);
   /// The class that its carve word says it is cut for; kLargeBin if for none.

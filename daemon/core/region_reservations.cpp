@@ -184,6 +184,11 @@ std::uint32_t RegionCore::reserved_for(std::uint32_t granule) const noexcept {
   return found == reservations_.end() ? 0 : found->second.session;
 }
 
+std::uint32_t RegionCore::reservation_granules(std::uint32_t first) const noexcept {
+  const auto found = reservations_.find(first);
+  return found == reservations_.end() ? 0 : found->second.end - first;
+}
+
 void RegionCore::release_span(std::uint32_t first) {
   const auto reservation = reservation_at(first);
   if (reservation == reservations_.end()) {

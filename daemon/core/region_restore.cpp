@@ -54,6 +54,7 @@ Expected<std::unique_ptr<RegionCore>> RegionCore::restore(RegionView view, Vault
   core->high_water_ = header.high_water_granules.load_acquire();
   core->pressure_count_ = header.pressure.load_relaxed();
   if (core->high_water_ > view.granules()) return damaged("its high-water mark lies outside");
+  if (!core->names_are_possible()) return damaged("a name in its vault is impossible");
   core->totals_.granted_bytes = 0;
   core->totals_.reservation_bytes = 0;
   core->restore_sessions();
@@ -165,6 +166,18 @@ void RegionCore::restore_heaps() {
     heap_sessions_[heap] = found->first;
     view_.session(found->first).heap_count = ++found->second.heaps;
   }
+}
+
+bool RegionCore::names_are_possible() const noexcept {
+  for (std::uint32_t i = 0; i < region::kNameLimit; ++i) {
+    const VaultName& kept = vault_.name(i);
+    if (kept.state == NameState::kNone) continue;
+    if (kept.state > NameState::kHidden || kept.slot >= region::kNameLimit ||
+        kept.word >= high_water_ * region::kWordsPerGranule) {
+      return false;
+    }
+  }
+  return true;
 }
 
 void RegionCore::restore_names() {

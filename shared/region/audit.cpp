@@ -197,6 +197,7 @@ void Audit::check_table(const AuditInput& now) {
 }
 
 void Audit::check_accounts(const AuditInput& now, bool steady) {
+  if (!now.has_accounts) return;
   bool pending = false;
   for (const AuditInput::Session& session : now.sessions) {
     if (session.id >= kSessionLimit) continue;
@@ -219,6 +220,7 @@ void Audit::check_counters(const AuditInput& now, bool steady) {
                                  now.retired_frees - now.recovered_blocks - now.reclaimed_blocks;
   const std::uint64_t found = report_.total.live_blocks;
   report_.block_difference = static_cast<std::int64_t>(expected - found);
+  if (!now.has_accounts) return;
   const std::uint64_t size = std::min(expected - found, found - expected);
   const std::uint64_t dead_heaps = after_.heaps - after_.heaps_of_live;
   const std::uint64_t killed = now.killed_heaps + dead_heaps;
@@ -273,7 +275,7 @@ bool Audit::on_kept(std::uint64_t offset_bytes, std::uint32_t word, std::uint64_
   const std::uint64_t bits =
       Handle::make(tag, offset_bytes, detail::OwnWord::generation(word)).bits();
   const auto is_named = [&] { return std::binary_search(named_.begin(), named_.end(), bits); };
-  if (is_named()) return true;
+  if (is_named() || !input_.has_accounts) return true;
   if (names_are_fresh_) return false;
   refresh_names();  // it may have been published since
   return is_named();

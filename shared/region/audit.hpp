@@ -47,6 +47,7 @@ struct AuditInput {
   std::uint64_t window_granules = 0;       // spans are looked for below
   std::uint32_t heap_window = kHeapLimit;  // heaps whose ledgers may be touched
   bool quiet = false;                      // no thread of any session runs: counters are exact
+  bool has_accounts = true;                // false: sums and hidden names are not known
   std::vector<Session> sessions;           // all that are not absent
   std::vector<Handle> hidden_names;        // kept blocks whose name is gone, still pinned
   std::uint64_t granted_bytes = 0;

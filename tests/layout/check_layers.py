@@ -33,6 +33,7 @@ LAYERS = [
     ("client/*", CLIENT),
     ("daemon/core/*", CORE),
     ("daemon/*", SHARED + ["daemon/"]),
+    ("tools/allotctl/offline/*", CORE + ["tools/allotctl/offline/"]),
     ("tools/*", SHARED + ["client/include/", "tools/"]),
     ("examples/*", PUBLIC + ["examples/"]),
     ("bench/*", PUBLIC + ["bench/"]),

@@ -247,7 +247,9 @@ TEST(AllotctlStranger, WrongUsageHasItsOwnStatus) {
 
 TEST(AllotctlStranger, NamesTheCommandsToWhoKnowsNone) {
   const std::string all =
-      "use stats, sessions, top, spans, map, names, arenas, bins, pools, check, unpublish, version";
+      "use stats, sessions, top, spans, map, names, arenas, bins, pools, holders, check, "
+      "unpublish, "
+      "version";
   const ProgramResult bogus = run_program({ALLOT_ALLOTCTL_PATH, "bogus"});
   EXPECT_THAT(bogus.err, HasSubstr("there is no command 'bogus'; " + all));
   EXPECT_THAT(run_program({ALLOT_ALLOTCTL_PATH}).err, HasSubstr("say a command; " + all));

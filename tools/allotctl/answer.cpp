@@ -101,6 +101,17 @@ std::vector<const json::object*> list_of(const json::object& object, const char*
   return out;
 }
 
+std::vector<std::string> texts_of(const json::object& object, const char* key) {
+  std::vector<std::string> out;
+  const json::value* const found = object.if_contains(key);
+  if (found == nullptr || !found->is_array()) return out;
+  for (const json::value& item : found->get_array()) {
+    if (item.is_string())
+      out.push_back(printable({item.get_string().data(), item.get_string().size()}));
+  }
+  return out;
+}
+
 json::object request_of(const char* name, const Options& options) {
   json::object request;
   request["request"] = name;

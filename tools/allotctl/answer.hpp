@@ -31,6 +31,9 @@ namespace allot::ctl {
 [[nodiscard]] std::vector<const boost::json::object*> list_of(const boost::json::object& object,
                                                               const char* key);
 
+/// The texts in the list, as text_of() gives them; what is no text is left out.
+[[nodiscard]] std::vector<std::string> texts_of(const boost::json::object& object, const char* key);
+
 /// {"request":NAME} and "region" if the user named one.
 [[nodiscard]] boost::json::object request_of(const char* name, const Options& options);
 

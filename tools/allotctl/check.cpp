@@ -1,8 +1,10 @@
-// allotctl check: do the regions add up? Exit status 1 if one does not.
+// allotctl check: do the regions add up? Exit status 1 if one does not. The daemon is asked, or the files
+// of a process are looked at (--offline).
 
 #include <iostream>
 
 #include "tools/allotctl/answer.hpp"
+#include "tools/allotctl/check_offline.hpp"
 #include "tools/allotctl/table.hpp"
 
 namespace allot::ctl {
@@ -32,27 +34,45 @@ void print_region(const json::object& region) {
   }
   std::cout << '\n';
   print_sums(region);
+  if (region.contains("orphaned_spans")) {
+    std::cout << "  repaired: " << count_text(number_of(region, "orphaned_spans"), "span")
+              << " orphaned, " << count_text(number_of(region, "rewritten_spans"), "descriptor")
+              << " rewritten, " << count_text(number_of(region, "freed_blocks"), "block")
+              << " freed\n";
+  }
   const auto listed = list_of(region, "violations");
   for (const json::object* const one : listed) std::cout << "  " << text_of(*one, "text") << '\n';
   if (listed.size() < violations) {
     std::cout << "  and " << violations - listed.size() << " more\n";
   }
+  for (const std::string& what : texts_of(region, "not_checked")) {
+    std::cout << "  not checked: " << what << '\n';
+  }
+}
+
+void print_regions(const json::object& answer) {
+  for (const json::object* const region : list_of(answer, "regions")) print_region(*region);
+}
+
+Exit judge(const json::object& answer) {
+  for (const json::object* const region : list_of(answer, "regions")) {
+    if (!flag_of(*region, "clean")) return Exit::kViolations;
+  }
+  return Exit::kOk;
 }
 
 }  // namespace
 
 Exit run_check(const Options& options) {
-  return ask_and_print(
-      request_of("check", options), options,
-      [](const json::object& answer) {
-        for (const json::object* const region : list_of(answer, "regions")) print_region(*region);
-      },
-      [](const json::object& answer) {
-        for (const json::object* const region : list_of(answer, "regions")) {
-          if (!flag_of(*region, "clean")) return Exit::kViolations;
-        }
-        return Exit::kOk;
-      });
+  if (options.offline != 0) {
+    const auto answer = check_offline(options);
+    if (!answer) return fail(answer.error());
+    options.json ? print_json(*answer) : print_regions(*answer);
+    return judge(*answer);
+  }
+  json::object request = request_of("check", options);
+  if (options.repair) request["repair"] = true;
+  return ask_and_print(request, options, print_regions, judge);
 }
 
 }  // namespace allot::ctl

@@ -44,7 +44,10 @@ struct Options {
   std::string region;          // empty: all
   std::uint64_t limit = 1000;  // spans, map: at most so many of a region; 0: all
   std::string name;            // unpublish
-  std::string handle;          // unpublish; empty: the one the name has now
+  std::string handle;          // unpublish; empty: the one the name has now. holders
+  bool repair = false;         // check: orphan what no session owns
+  std::uint64_t offline = 0;   // check: of this process's files; 0: ask the daemon
+  std::string session;         // holders: ID or ID.INCARNATION, instead of a handle
   MapOptions map;
   TopOptions top;
   int wake_descriptor = -1;  // when it is readable, nobody waits for the answer any more
@@ -59,6 +62,7 @@ Exit run_names(const Options& options);
 Exit run_arenas(const Options& options);
 Exit run_bins(const Options& options);
 Exit run_pools(const Options& options);
+Exit run_holders(const Options& options);
 Exit run_check(const Options& options);
 Exit run_unpublish(const Options& options);
 Exit run_version(const Options& options);

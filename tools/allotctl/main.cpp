@@ -137,6 +137,32 @@ void add_top(CLI::App& app, CommandLine& line) {
       ->type_name("N");
 }
 
+void add_holders(CLI::App& app, CommandLine& line) {
+  CLI::App* const command = add_command(
+      app, line, "holders", "Who holds a block, or what a session holds", allot::ctl::run_holders);
+  auto* const handle =
+      command->add_option("handle", line.options.handle, "The block's handle")->type_name("HANDLE");
+  command
+      ->add_option("--session", line.options.session,
+                   "What this session holds, instead: ID or ID.INCARNATION, as sessions prints it")
+      ->type_name("ID")
+      ->excludes(handle);
+  command->require_option(1);
+}
+
+void add_check(CLI::App& app, CommandLine& line) {
+  CLI::App* const command =
+      add_command(app, line, "check", "Whether each region adds up", allot::ctl::run_check);
+  auto* const repair = command->add_flag("--repair", line.options.repair,
+                                         "First orphan what no session owns (administrators)");
+  command
+      ->add_option("--offline", line.options.offline,
+                   "Without the daemon: by the files of this process, a supervisor or a client")
+      ->type_name("PID")
+      ->check(CLI::PositiveNumber)
+      ->excludes(repair);
+}
+
 void describe(CLI::App& app, CommandLine& line) {
   Options& options = line.options;
   app.description("Asks allotd what its regions hold.");
@@ -173,7 +199,8 @@ void describe(CLI::App& app, CommandLine& line) {
   add_command(app, line, "bins", "How each session's blocks are spread over the size classes",
               ctl::run_bins);
   add_command(app, line, "pools", "Which pools there are, and how full", ctl::run_pools);
-  add_command(app, line, "check", "Whether each region adds up", ctl::run_check);
+  add_holders(app, line);
+  add_check(app, line);
   CLI::App* const unpublish =
       add_command(app, line, "unpublish", "Take a name away (administrators)", ctl::run_unpublish);
   unpublish->add_option("name", options.name, "The name")->required()->type_name("NAME");

@@ -54,9 +54,36 @@ TEST(ControlQuery, TakesHandleInHexAndDecimal) {
         ControlQuery::parse(R"({"request":"unpublish","region":"r","name":"n","handle":")" +
                             std::string(handle) + "\"}");
     ASSERT_TRUE(query) << query.error().message();
-    EXPECT_EQ(query->handle.bits(), 0xFF00000000000001U);
+    ASSERT_TRUE(query->handle);
+    EXPECT_EQ(query->handle->bits(), 0xFF00000000000001U);
     EXPECT_EQ(query->name, "n");
   }
+}
+
+TEST(ControlQuery, TakesMembersOfHolders) {
+  const auto block = ControlQuery::parse(R"({"request":"holders","handle":"0x2a"})");
+  ASSERT_TRUE(block) << block.error().message();
+  EXPECT_EQ(block->handle, Handle::from_bits(42));
+  const auto session =
+      ControlQuery::parse(R"({"request":"holders","region":"r","session":17,"incarnation":4})");
+  ASSERT_TRUE(session) << session.error().message();
+  EXPECT_FALSE(session->handle);
+  EXPECT_EQ(session->session, 17U);
+  EXPECT_EQ(session->incarnation, 4U);
+  expect_refused(R"({"request":"holders"})", "needs a \"handle\" or a \"session\"");
+  expect_refused(R"({"request":"holders","handle":"0x1","session":17})", "needs a \"handle\" or");
+  expect_refused(R"({"request":"holders","handle":"0x1","incarnation":1})", "needs a \"session\"");
+  expect_refused(R"({"request":"holders","handle":"frame"})", "not 'frame'");
+  expect_refused(R"({"request":"holders","session":15})", "\"session\" must be 16 to 4095");
+  expect_refused(R"({"request":"holders","session":4096})", "\"session\" must be 16 to 4095");
+}
+
+TEST(ControlQuery, TakesRepairOfCheckOnly) {
+  EXPECT_TRUE(ControlQuery::parse(R"({"request":"check","repair":true})")->repair);
+  EXPECT_FALSE(ControlQuery::parse(R"({"request":"check","repair":false})")->repair);
+  EXPECT_FALSE(ControlQuery::parse(R"({"request":"check"})")->repair);
+  expect_refused(R"({"request":"check","repair":1})", "\"repair\" must be true or false");
+  expect_refused(R"({"request":"stats","repair":true})", "unknown member 'repair'");
 }
 
 TEST(ControlQuery, NamesWhatIsWrong) {

@@ -219,6 +219,22 @@ TEST_F(ControlRequests, RefusesUnpublishOfAnotherHandle) {
   EXPECT_EQ(core().names().size(), 1U);
 }
 
+TEST_F(ControlRequests, RepairsForAdministratorsOnly) {
+  memory_.view().word(span_, 7).store_release(test::owned_word(4000, 9));
+  EXPECT_THAT(error_of(R"({"request":"check","repair":true})"), HasSubstr("not_allowed"));
+  EXPECT_EQ(changes_, 0);
+  json::object answer = ask(R"({"request":"check","repair":true})", true);
+  ASSERT_EQ(answer["regions"].as_array().size(), 2U);
+  const json::object& region = answer["regions"].as_array()[0].as_object();
+  EXPECT_EQ(number(region, "freed_blocks"), 1U);
+  EXPECT_EQ(number(region, "orphaned_spans"), 0U);
+  EXPECT_EQ(number(region, "rewritten_spans"), 0U);
+  EXPECT_EQ(number(answer["regions"].as_array()[1].as_object(), "freed_blocks"), 0U);
+  EXPECT_EQ(changes_, 2);
+  EXPECT_EQ(OwnWord::owner(memory_.view().word(span_, 7).load_relaxed()), OwnWord::kFreed);
+  EXPECT_FALSE(ask_region(R"({"request":"check","repair":false})").contains("freed_blocks"));
+}
+
 // --- hostile lines ---
 
 TEST_F(ControlRequests, NamesWhatIsWrong) {

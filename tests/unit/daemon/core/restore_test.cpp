@@ -176,6 +176,18 @@ TEST(Restore, RefusesWhatIsNotWhole) {
               m.vault().reservation(2) = core::VaultReservation::make(65, region::kFirstSession);
             }),
             Errc::kUntrustedRegion);
+  const core::VaultName sound{core::NameState::kPending, 0, 0, 0, 0, {}};
+  const auto errc_with_name = [&](const std::function<void(core::VaultName&)>& damage) {
+    return errc_after([&](MemoryRegion& m) { damage(m.vault().name(5) = sound); });
+  };
+  EXPECT_EQ(errc_with_name([](core::VaultName&) {}), Errc::kOk);
+  EXPECT_EQ(errc_with_name([](core::VaultName& name) { name.slot = region::kNameLimit; }),
+            Errc::kUntrustedRegion);
+  EXPECT_EQ(errc_with_name([](core::VaultName& name) { name.word = 2 * region::kWordsPerGranule; }),
+            Errc::kUntrustedRegion);
+  EXPECT_EQ(
+      errc_with_name([](core::VaultName& name) { name.state = static_cast<core::NameState>(4); }),
+      Errc::kUntrustedRegion);
 }
 
 // --- who may go on with a session ---
