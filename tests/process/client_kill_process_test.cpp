@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
@@ -151,7 +152,12 @@ TEST_F(ClientKillProcess, NothingIsLostWhereverItHappens) {
   }
   agent->send(Life());
   EXPECT_TRUE(agent.finish());
-  expect_nothing_left();
+  // A large block that one of the dead freed may be the daemon's to take: then trim() does not count it.
+  const auto deadline = std::chrono::steady_clock::now() + test::kPatience;
+  while (check().granted_bytes != 0) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << check().text;
+    (void)session().trim();
+  }
 }
 
 }  // namespace
