@@ -183,7 +183,9 @@ TEST(Restore, RefusesWhatIsNotWhole) {
   EXPECT_EQ(errc_with_name([](core::VaultName&) {}), Errc::kOk);
   EXPECT_EQ(errc_with_name([](core::VaultName& name) { name.slot = region::kNameLimit; }),
             Errc::kUntrustedRegion);
-  EXPECT_EQ(errc_with_name([](core::VaultName& name) { name.word = 2 * region::kWordsPerGranule; }),
+  EXPECT_EQ(errc_with_name([](core::VaultName& name) {
+              name.word = std::uint64_t{2} * region::kWordsPerGranule;
+            }),
             Errc::kUntrustedRegion);
   EXPECT_EQ(
       errc_with_name([](core::VaultName& name) { name.state = static_cast<core::NameState>(4); }),
