@@ -57,12 +57,12 @@ coproc client { exec "$build_dir/tests/load_client" --step; }
 # Ends of our own, that the shell does not forget when the client ends.
 exec {to_client}>&"${client[1]}" {from_client}<&"${client[0]}" {client[1]}>&- {client[0]}<&-
 client_pid=$client_PID
-# One round of the client: prints "operations failures wrong-bytes longest-us".
+# One round of the client: prints what load_client says of it.
 round() {
   local line
   echo >&"$to_client"
   read -r -t 60 line <&"$from_client" || fail "the client does not answer"
-  read -r operations failures wrong longest <<<"$line"
+  read -r operations failures wrong _ _ longest <<<"$line"
   ((failures == 0 && wrong == 0)) || fail "$1: $line"
   echo "$1: $operations operations, 0 failures, longest call $longest us, pid $(show MainPID)," \
     "$(show NFileDescriptorStore) descriptors stored"
