@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "client/debug_annotations.hpp"
@@ -32,7 +35,27 @@ void write_line(const std::string& text) noexcept {
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
+// Of this thread, whatever session it calls.
+thread_local constinit volatile std::sig_atomic_t is_in_call = 0;
+
 }  // namespace
+
+DebuggedCall::DebuggedCall(const DebugState* state) noexcept : state_(state) {
+  if (state_ == nullptr) return;
+  if (is_in_call != 0) {
+    // Nothing that may wait for what was interrupted.
+    constexpr std::string_view kLine =
+        "allot: a signal handler calls a session in the middle of another call: see "
+        "docs/debugging.md\n";
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kLine.data(), kLine.size());
+    std::abort();
+  }
+  is_in_call = 1;
+}
+
+DebuggedCall::~DebuggedCall() {
+  if (state_ != nullptr) is_in_call = 0;
+}
 
 std::unique_ptr<DebugState> DebugState::make(const DebugOptions& options) {
   const bool any = options.fill || options.report || options.stacks || options.annotate ||
@@ -50,7 +73,11 @@ DebugState::DebugState(const DebugOptions& options)
 
 void DebugState::report(const Misuse& misuse) const {
   if (options_.on_misuse) {
+    // It may call the session.
+    const std::sig_atomic_t before = is_in_call;
+    is_in_call = 0;
     options_.on_misuse(misuse);
+    is_in_call = before;
   } else {
     write_line(describe(misuse));
   }

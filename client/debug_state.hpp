@@ -113,6 +113,20 @@ class DebugState {
   double until_sample_bytes_ = 0;
 };
 
+/// One call of this thread into a session with a mode on. Ends the program, with a line on standard
+/// error, if the thread is in the middle of another one: only a signal handler comes there.
+class DebuggedCall {
+ public:
+  /// `state` may be null: then it costs nothing.
+  explicit DebuggedCall(const DebugState* state) noexcept;
+  DebuggedCall(const DebuggedCall&) = delete;
+  DebuggedCall& operator=(const DebuggedCall&) = delete;
+  ~DebuggedCall();
+
+ private:
+  const DebugState* state_;
+};
+
 /// One free of a block, from the look at its own word until the word is moved: of two threads that
 /// free one block the second sees that it is free, and nobody fills what is somebody else's by then.
 class DebuggedFree {

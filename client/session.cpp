@@ -8,6 +8,7 @@
 #include <allot/detail/fast_heap.hpp>
 
 #include "client/debug_options.hpp"
+#include "client/debug_state.hpp"
 #include "client/heap_table.hpp"
 #include "client/process.hpp"
 #include "client/session_state.hpp"
@@ -120,6 +121,7 @@ void* Session::allocate(std::size_t size_bytes) noexcept {
   if (detail::try_pop_bytes(detail::this_threads_fast_heap(heap_entry_), size_bytes, block))
       [[likely]]
     return block;
+  const detail::DebuggedCall call(state_->debug());
   return state_->allocate(size_bytes, 1);
 }
 
@@ -127,17 +129,21 @@ void* Session::allocate_aligned(std::size_t size_bytes, std::size_t alignment) n
   if (alignment <= region::kMinBlockBytes && alignment != 0 && (alignment & (alignment - 1)) == 0) {
     return allocate(size_bytes);
   }
+  const detail::DebuggedCall call(state_->debug());
   return state_->allocate(size_bytes, alignment);
 }
 
 Errc Session::free(void* block) noexcept {
   if (detail::try_push(detail::this_threads_fast_heap(heap_entry_), block)) [[likely]]
     return Errc::kOk;
+  const detail::DebuggedCall call(state_->debug());
   return state_->free(block);
 }
 
 void* Session::reallocate(void* block, std::size_t size_bytes) noexcept {
-  return block == nullptr ? allocate(size_bytes) : state_->reallocate(block, size_bytes);
+  if (block == nullptr) return allocate(size_bytes);
+  const detail::DebuggedCall call(state_->debug());
+  return state_->reallocate(block, size_bytes);
 }
 
 std::size_t Session::usable_size(const void* block) const noexcept {
@@ -150,19 +156,32 @@ const Error& Session::last_error() noexcept {
   return slot != nullptr ? *slot : kEnding;
 }
 
-std::size_t Session::trim() noexcept { return state_->trim(); }
+std::size_t Session::trim() noexcept {
+  const detail::DebuggedCall call(state_->debug());
+  return state_->trim();
+}
 
 Expected<Handle> Session::handle_of(const void* block) noexcept {
+  const detail::DebuggedCall call(state_->debug());
   return state_->expose(block, false);
 }
 
 Expected<void*> Session::resolve(Handle handle) noexcept { return state_->resolve(handle); }
 
-Expected<Handle> Session::offer(const void* block) noexcept { return state_->expose(block, true); }
+Expected<Handle> Session::offer(const void* block) noexcept {
+  const detail::DebuggedCall call(state_->debug());
+  return state_->expose(block, true);
+}
 
-Expected<void*> Session::adopt(Handle handle) noexcept { return state_->adopt(handle); }
+Expected<void*> Session::adopt(Handle handle) noexcept {
+  const detail::DebuggedCall call(state_->debug());
+  return state_->adopt(handle);
+}
 
-Expected<void*> Session::retract(Handle handle) noexcept { return state_->retract(handle); }
+Expected<void*> Session::retract(Handle handle) noexcept {
+  const detail::DebuggedCall call(state_->debug());
+  return state_->retract(handle);
+}
 
 std::vector<Handle> Session::offers() const { return state_->offers(); }
 

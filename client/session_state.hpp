@@ -172,6 +172,8 @@ class SessionState {
   /// kArenaShared if this process or another one has found it more than once.
   [[nodiscard]] Expected<void> clear_chunks(Handle handle);
 
+  /// Null: no mode is on.
+  [[nodiscard]] const DebugState* debug() const noexcept { return debug_.get(); }
   /// The samples of DebugOptions::sample_bytes (session_debug.cpp).
   [[nodiscard]] Expected<std::string> heap_profile();
 

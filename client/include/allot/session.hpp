@@ -9,7 +9,8 @@
 //
 // After fork() the child has no session: every call on the inherited one returns Errc::kForked
 // (allocate: nullptr) and destructors do nothing; the child may connect() anew. After exec() the
-// old session ends. Do not allocate in signal handlers.
+// old session ends. Call it in no signal handler: a session with a debug mode
+// on ends the program that does so in the middle of another call.
 #pragma once
 
 #include <chrono>
