@@ -15,6 +15,7 @@
 
 #include <poll.h>
 
+#include <cerrno>
 #include <memory>
 #include <utility>
 
@@ -78,7 +79,10 @@ class AsyncDescriptor {
   // next one, with its queued event: the wait for a new process's exit then ends with an old one's.
   [[nodiscard]] bool is_ready(short event) const {
     pollfd one{descriptor_.get(), event, 0};
-    return ::poll(&one, 1, 0) != 0;
+    int ready = 0;
+    while ((ready = ::poll(&one, 1, 0)) < 0 && errno == EINTR) {
+    }
+    return ready != 0;
   }
 
   platform::Descriptor descriptor_;

@@ -16,6 +16,8 @@ namespace {
 // More messages than fit the queue of a socket: what a peer can have sent before we closed.
 constexpr int kMostQueued = 4096;
 
+constexpr std::chrono::milliseconds kPause{10};
+
 }  // namespace
 
 void discard_queue(const platform::Descriptor& socket) {
@@ -34,9 +36,14 @@ ClientConnection::ClientConnection(boost::asio::io_context& context, Timers& tim
       identity_(std::move(identity)),
       id_(id),
       owner_(owner),
-      deadline_(timers) {}
+      deadline_(timers),
+      pause_(timers) {}
 
 void ClientConnection::start(std::chrono::milliseconds deadline) {
+  if (!socket_) {  // the event loop refuses it
+    const auto self = shared_from_this();
+    return owner_.lost(*this, std::nullopt);
+  }
   deadline_.start(deadline, [this] {
     const auto self = shared_from_this();
     (void)send(
@@ -63,6 +70,9 @@ void ClientConnection::read_one() {
   auto received = platform::receive_message(socket_.get(), buffer, platform::Descriptors::kRefuse);
   if (!received) {
     if (platform::would_block(received.error())) return resume();
+    if (platform::is_shortage(received.error().code)) {  // the message is still there
+      return pause_.start(kPause, [this] { resume(); });
+    }
     return lose(std::nullopt);
   }
   if (received->truncated || received->descriptor_count > 0) {
@@ -109,6 +119,7 @@ Expected<void> ClientConnection::send(const protocol::Message& message,
 
 void ClientConnection::close() {
   deadline_.cancel();
+  pause_.cancel();
   if (!socket_) return;
   discard_queue(socket_.get());
   socket_.close();

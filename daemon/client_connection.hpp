@@ -89,6 +89,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   core::ConnectionId id_;
   Owner& owner_;
   Timer deadline_;
+  Timer pause_;  // before it reads on, without memory
   bool waiting_ = false;
 };
 

@@ -17,6 +17,7 @@
 #include "daemon/accounts.hpp"
 #include "daemon/config_field.hpp"
 #include "daemon/size_text.hpp"
+#include "shared/platform/system_error.hpp"
 #include "shared/protocol/message.hpp"
 #include "shared/region/geometry.hpp"
 
@@ -244,7 +245,11 @@ ConfigReading read_config(const std::filesystem::path& file) {
   std::ostringstream text;
   if (in.is_open() && in.peek() != std::ifstream::traits_type::eof()) text << in.rdbuf();
   if (!in.is_open() || in.bad() || text.fail()) {
-    return unreadable(std::generic_category().message(errno) + "; check its path and mode");
+    const std::error_code why(errno, std::generic_category());
+    if (!platform::is_shortage(why)) return unreadable(why.message() + "; check its path and mode");
+    ConfigReading reading = unreadable(why.message());
+    reading.is_shortage = true;
+    return reading;
   }
   return parse_config(text.str(), file.native());
 }

@@ -31,6 +31,7 @@ struct Config {
 struct ConfigReading {
   Config config;
   std::vector<std::string> mistakes;  // "file:line: key = value: what is allowed"
+  bool is_shortage = false;           // the file may be right: it could not be read at this time
 };
 
 /// Reads `file`. If there are mistakes, config is not to be used.

@@ -28,7 +28,11 @@ ControlConnection::ControlConnection(boost::asio::io_context& context, Timers& t
   if (!failed) (void)socket.release();
 }
 
-void ControlConnection::start() { take_line(); }
+void ControlConnection::start() {
+  if (socket_.is_open()) return take_line();
+  if (const auto closed = std::move(options_.closed))
+    closed();  // the event loop refuses the socket
+}
 
 // Looks for a whole line in what was read; reads on if there is none.
 void ControlConnection::take_line() {

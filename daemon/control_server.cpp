@@ -16,11 +16,13 @@ ControlServer::ControlServer(boost::asio::io_context& context, Timers& timers,
 
 ControlServer::~ControlServer() { stop(); }
 
-void ControlServer::serve(platform::Descriptor listening) {
+Expected<void> ControlServer::serve(platform::Descriptor listening) {
   listener_ = std::make_unique<Listener>(
       context_, timers_, std::move(listening),
       [this](platform::Descriptor socket) { accept(std::move(socket)); });
+  if (!*listener_) return Error(Errc::kSystem, "the event loop refuses the control socket");
   listener_->start();
+  return {};
 }
 
 void ControlServer::stop() {

@@ -16,6 +16,8 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <allot/expected.hpp>
+
 #include "daemon/control_requests.hpp"
 #include "daemon/listener.hpp"
 #include "daemon/server_limits.hpp"
@@ -33,7 +35,7 @@ class ControlServer {
   ControlServer& operator=(const ControlServer&) = delete;
   ~ControlServer();
 
-  void serve(platform::Descriptor listening);
+  [[nodiscard]] Expected<void> serve(platform::Descriptor listening);
   void stop();
 
  private:

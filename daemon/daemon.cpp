@@ -75,8 +75,8 @@ class Daemon {
     }
     if (failed) return Error(failed, "signals");
     wait_for_signal();
-    server_.serve(std::move(sockets.client));
-    control_.serve(std::move(sockets.control));
+    if (auto served = server_.serve(std::move(sockets.client)); !served) return served;
+    if (auto served = control_.serve(std::move(sockets.control)); !served) return served;
     manager_.ready("serving " + std::to_string(options.config.regions.size()) + " regions");
     log_info("allotd " ALLOT_VERSION_STRING " serves " + options.runtime_dir.native());
     context_.run();
@@ -157,6 +157,7 @@ Expected<void> run_daemon(const DaemonOptions& options) {
   auto timers = Timers::create(context);
   if (!timers) return timers.error();
   ServiceManager manager(context, **timers);
+  if (const auto& shortage = manager.shortage()) return *shortage;
   auto sockets = ListeningSockets::take(*directory, *inherited, manager);
   if (!sockets) return sockets.error();
   const auto made = sockets->made;

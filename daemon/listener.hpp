@@ -22,6 +22,9 @@ class Listener {
   Listener(boost::asio::io_context& context, Timers& timers, platform::Descriptor socket,
            Accept accept);
 
+  /// False if the event loop refuses the socket: nobody would ever be accepted.
+  explicit operator bool() const noexcept { return static_cast<bool>(socket_); }
+
   void start() { wait(); }
   void stop();
 

@@ -92,7 +92,10 @@ std::optional<std::filesystem::path> find_config(const CommandLine& line) {
   }
   std::error_code ignored;
   const auto file = directory / "allotd.toml";
-  return std::filesystem::exists(file, ignored) ? std::optional(file) : std::nullopt;
+  // One that cannot be looked at may be there: reading it says what is wrong.
+  const bool is_there =
+      std::filesystem::status(file, ignored).type() != std::filesystem::file_type::not_found;
+  return is_there ? std::optional(file) : std::nullopt;
 }
 
 int fail(int status, const std::string& why) {
@@ -110,7 +113,7 @@ int run(const CommandLine& line, std::vector<std::string> arguments) {
   if (file) {
     const auto reading = daemon::read_config(*file);
     for (const std::string& mistake : reading.mistakes) std::cerr << mistake << '\n';
-    if (!reading.mistakes.empty()) return kWrongUsage;
+    if (!reading.mistakes.empty()) return reading.is_shortage ? kCannotStart : kWrongUsage;
     options.config = reading.config;
   }
   if (!line.log_level.empty()) {

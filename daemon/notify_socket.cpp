@@ -33,20 +33,21 @@ Expected<platform::Descriptor> connect_to(std::string_view name) {
                                              (name.front() == '@' ? 0 : 1));
   platform::Descriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return platform::system_error("socket");
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) {
-    return platform::system_error("connect");
+  while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) {
+    if (errno != EINTR) return platform::system_error("connect");
   }
   return socket;
 }
 
-platform::Descriptor connect_to_manager() {
+// Owns nothing if there is none to connect to.
+Expected<platform::Descriptor> connect_to_manager() {
   const char* const name = std::getenv("NOTIFY_SOCKET");
-  if (name == nullptr || *name == '\0') return {};
+  if (name == nullptr || *name == '\0') return platform::Descriptor();
   auto socket = connect_to(name);
-  if (socket) return std::move(*socket);
+  if (socket || platform::is_shortage(socket.error().code)) return socket;
   log_warning("NOTIFY_SOCKET=" + one_line(name) + ": " + socket.error().message() +
               "; the service manager will not hear of this daemon");
-  return {};
+  return platform::Descriptor();
 }
 
 // The kernel will have room again, and cannot say when: too many descriptors under way, or memory.
@@ -58,7 +59,19 @@ bool passes_by_itself(const Error& error) {
 }  // namespace
 
 NotifySocket::NotifySocket(boost::asio::io_context& context, Timers& timers)
-    : socket_(context, connect_to_manager()), pause_(timers) {}
+    : NotifySocket(context, timers, connect_to_manager()) {}
+
+NotifySocket::NotifySocket(boost::asio::io_context& context, Timers& timers,
+                           Expected<platform::Descriptor> connection)
+    : has_manager_(!connection || *connection),
+      socket_(context, connection ? std::move(*connection) : platform::Descriptor()),
+      pause_(timers) {
+  if (!connection) {
+    shortage_ = Error(connection.error().code, "NOTIFY_SOCKET: " + connection.error().detail);
+  } else if (has_manager_ && !socket_) {
+    shortage_ = Error(Errc::kSystem, "the event loop refuses NOTIFY_SOCKET");
+  }
+}
 
 void NotifySocket::send(std::string_view text, int descriptor, Refused refused) {
   if (!socket_) return;

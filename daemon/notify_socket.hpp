@@ -37,6 +37,9 @@ class NotifySocket {
   NotifySocket(boost::asio::io_context& context, Timers& timers);
 
   [[nodiscard]] bool is_connected() const noexcept { return static_cast<bool>(socket_); }
+  /// Why it is not connected although somebody may be there: there was too little of something just
+  /// now.
+  [[nodiscard]] const std::optional<Error>& shortage() const noexcept { return shortage_; }
   /// Whether the service manager was seen to have ended.
   [[nodiscard]] bool is_abandoned() const noexcept { return abandoned_; }
 
@@ -60,7 +63,12 @@ class NotifySocket {
   void wait(const Error& reason);
   void refuse(const Error& error, const Refused& refused);
 
+  NotifySocket(boost::asio::io_context& context, Timers& timers,
+               Expected<platform::Descriptor> connection);
+
+  bool has_manager_;
   AsyncDescriptor socket_;
+  std::optional<Error> shortage_;
   Timer pause_;
   std::deque<Message> waiting_;
   bool awaits_room_ = false;

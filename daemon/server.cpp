@@ -1,7 +1,5 @@
 #include "daemon/server.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -29,12 +27,6 @@ StoredSession stored_session(const core::SessionKey& session) {
   return {session.region->tag(), session.id, session.incarnation};
 }
 
-// So that the number of a stored pidfd's process can be believed.
-bool pidfds_tell_pids() {
-  const auto own = platform::pidfd_open(::getpid());
-  return own && platform::pid_of(*own) == ::getpid();
-}
-
 }  // namespace
 
 Server::Server(boost::asio::io_context& context, Timers& timers, const ServerLimits& limits,
@@ -44,7 +36,6 @@ Server::Server(boost::asio::io_context& context, Timers& timers, const ServerLim
       limits_(limits),
       forced_(forced),
       manager_(manager),
-      pidfds_tell_pids_(pidfds_tell_pids()),
       commits_(context, commit_actions()),
       upkeep_(context, timers, service_, upkeep_actions()) {}
 
@@ -89,7 +80,7 @@ Upkeep::Actions Server::upkeep_actions() {
   };
 }
 
-void Server::serve(platform::Descriptor listening) {
+Expected<void> Server::serve(platform::Descriptor listening) {
   // Connections inherit this (6.16), so that nothing can come in before they are accepted.
   if (auto kept = keep_descriptors_out(listening, forced_); !kept) {
     log_warning("client socket: " + kept.error().message());
@@ -97,7 +88,9 @@ void Server::serve(platform::Descriptor listening) {
   listener_ = std::make_unique<Listener>(
       context_, timers_, std::move(listening),
       [this](platform::Descriptor socket) { accept(std::move(socket)); });
+  if (!*listener_) return Error(Errc::kSystem, "the event loop refuses the client socket");
   listener_->start();
+  return {};
 }
 
 void Server::stop() {
@@ -204,6 +197,9 @@ void Server::send(core::ConnectionId to, const protocol::Message& message,
   std::optional<Error> bad;
   if (platform::would_block(sent.error())) {
     bad = Error(std::make_error_code(std::errc::no_buffer_space), "it does not read its messages");
+  } else if (platform::is_shortage(sent.error().code)) {
+    log_error("cannot send to a client: " + sent.error().message());
+    return break_connection(to);
   }
   end_connection(to, bad);
 }
@@ -218,7 +214,14 @@ void Server::welcome(ClientConnection& connection, const core::Send& one) {
     return;
   }
   const WatchKey key{session.region, session.incarnation};
-  watch(session, one.to, std::move(*presence), connection.take_pidfd(), connection.peer());
+  if (auto watched =
+          watch(session, one.to, std::move(*presence), connection.take_pidfd(), connection.peer());
+      !watched) {
+    log_error("a new session cannot be watched: " + watched.error().message());
+    end_connection(one.to, std::nullopt);
+    core::Service::image_gone(session);
+    return;
+  }
   log_debug("session " + std::to_string(session.id) + " in region " + session.region->name() +
             ": pid " + std::to_string(connection.peer().pid) + " of uid " +
             std::to_string(connection.peer().uid));
@@ -248,10 +251,11 @@ void Server::send_welcome(WatchKey key, const core::Send& one) {
   send(one.to, one.message, descriptors);
 }
 
-void Server::watch(const core::SessionKey& session, core::ConnectionId connection,
-                   platform::Descriptor presence, platform::Descriptor pidfd,
-                   const core::Peer& peer) {
+Expected<void> Server::watch(const core::SessionKey& session, core::ConnectionId connection,
+                             platform::Descriptor presence, platform::Descriptor pidfd,
+                             const core::Peer& peer) {
   const WatchKey key{session.region, session.incarnation};
+  const bool has_pidfd = static_cast<bool>(pidfd);
   auto watch = std::make_unique<SessionWatch>(
       context_, timers_, std::move(presence), std::move(pidfd),
       SessionWatch::Callbacks{.gone = [this, key] { image_gone(key); },
@@ -260,32 +264,11 @@ void Server::watch(const core::SessionKey& session, core::ConnectionId connectio
                                     note_bad_peer(peer, BadPeers::Fate::kStays,
                                                   "it sealed its presence file");
                                   }});
+  if (has_pidfd && !watch->sees_exit()) {
+    return Error(Errc::kSystem, "the event loop refuses the pidfd of a session");
+  }
   watches_[key] = Watched{session, connection, std::move(watch)};
-}
-
-// It is who it was if its number is that of the process that had the session, which still lives: no
-// other has this number meanwhile.
-void Server::resume(const core::PendingResume& pending) {
-  const auto connection = connections_.find(pending.connection);
-  const auto watched = watches_.find({pending.session.region, pending.session.incarnation});
-  if (connection == connections_.end()) return;
-  // It waits on another connection by now, which is its last, maybe.
-  if (connection->second->has_hung_up()) return end_connection(pending.connection, std::nullopt);
-  bool is_same = false;
-  if (watched != watches_.end() && pidfds_tell_pids_) {
-    const platform::Descriptor& pidfd = watched->second.watch->pidfd();
-    is_same =
-        platform::pid_of(pidfd) == connection->second->peer().pid && !platform::has_exited(pidfd);
-  }
-  // An answer that did not reach it: it gave that connection up.
-  if (is_same) end_connection(watched->second.connection, std::nullopt);
-  core::Outcome outcome = service_.finish_resume(pending, is_same);
-  if (is_same && service_.session_of(pending.connection)) {
-    (void)connection->second->take_pidfd();  // the watch has one
-    watched->second.connection = pending.connection;
-    watched->second.watch->connected_again();
-  }
-  act_on(pending.connection, std::move(outcome));
+  return {};
 }
 
 void Server::lost(ClientConnection& connection, const std::optional<Error>& bad) {
@@ -309,6 +292,12 @@ void Server::end_connection(core::ConnectionId id, const std::optional<Error>& b
     if (watched != watches_.end()) watched->second.watch->connection_ended();
   }
   upkeep_.wake();
+}
+
+// It is our fault: the client connects again, and finds what was done of its requests.
+void Server::break_connection(core::ConnectionId id) {
+  if (const auto session = service_.session_of(id)) session->region->let_resume(session->id);
+  end_connection(id, std::nullopt);
 }
 
 // The process may have left its connection to a child that has no session: end that too.

@@ -61,7 +61,7 @@ class Server final : private ClientConnection::Owner {
                                            InheritedDescriptors& inherited);
 
   /// Accepts clients on `listening` until stop().
-  void serve(platform::Descriptor listening);
+  [[nodiscard]] Expected<void> serve(platform::Descriptor listening);
   void stop();
 
   [[nodiscard]] core::Service& service() noexcept { return service_; }
@@ -87,9 +87,11 @@ class Server final : private ClientConnection::Owner {
 
   [[nodiscard]] Expected<void> add_region(const RegionConfig& config, std::uint32_t tag);
   [[nodiscard]] Expected<void> restore_region(const RegionConfig& config, StoredRegion stored);
-  void restore_sessions(InheritedDescriptors& inherited);
-  void watch(const core::SessionKey& session, core::ConnectionId connection,
-             platform::Descriptor presence, platform::Descriptor pidfd, const core::Peer& peer);
+  [[nodiscard]] Expected<void> restore_sessions(InheritedDescriptors& inherited);
+  [[nodiscard]] Expected<void> watch(const core::SessionKey& session, core::ConnectionId connection,
+                                     platform::Descriptor presence, platform::Descriptor pidfd,
+                                     const core::Peer& peer);
+  [[nodiscard]] Expected<bool> is_process_of(const SessionWatch& watch, const core::Peer& peer);
   void accept(platform::Descriptor socket);
   void act_on(core::ConnectionId id, core::Outcome outcome);
   void committed(const core::PendingCommit& pending, const Expected<void>& result);
@@ -100,6 +102,7 @@ class Server final : private ClientConnection::Owner {
   void send_welcome(WatchKey key, const core::Send& one);
   void resume(const core::PendingResume& pending);
   void end_connection(core::ConnectionId id, const std::optional<Error>& bad);
+  void break_connection(core::ConnectionId id);
   void image_gone(WatchKey key);
   void session_ended(const core::SessionKey& session);
   void note_bad_peer(const core::Peer& peer, BadPeers::Fate fate, std::string_view why);
@@ -113,7 +116,7 @@ class Server final : private ClientConnection::Owner {
   ServerLimits limits_;
   ForcedFallbacks forced_;
   ServiceManager& manager_;
-  bool pidfds_tell_pids_ = false;
+  std::optional<bool> pidfds_tell_pids_;  // not known as yet
   UnusedInStore unused_;
   std::map<const core::RegionCore*, std::unique_ptr<RegionHost>> hosts_;
   core::Service service_;

@@ -1,10 +1,14 @@
-// The server's regions and sessions at its start: what an earlier daemon stored, or what is new.
+// The server's regions and sessions at its start: what an earlier daemon stored, or what is new; and
+// the clients of stored sessions that connect again.
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +17,7 @@
 #include "daemon/log.hpp"
 #include "daemon/server.hpp"
 #include "shared/platform/memfd.hpp"
+#include "shared/platform/pidfd.hpp"
 #include "shared/platform/random.hpp"
 
 namespace allot::daemon {
@@ -21,11 +26,22 @@ namespace {
 
 constexpr std::uint32_t kRegionTags = 1023;
 
+// Whether the number of a stored pidfd's process can be believed.
+Expected<bool> pidfds_tell_pids() {
+  const auto own = platform::pidfd_open(::getpid());
+  if (!own) return own.error();
+  const auto pid = platform::pid_of(*own);
+  if (!pid) return pid.error();
+  return *pid == ::getpid();
+}
+
 }  // namespace
 
 Expected<void> Server::add_regions(const std::vector<RegionConfig>& configs,
                                    InheritedDescriptors& inherited) {
-  StoredRegions stored = take_stored_regions(inherited);
+  auto taken = take_stored_regions(inherited);
+  if (!taken) return taken.error();
+  StoredRegions& stored = *taken;
   for (const std::string& name : stored.useless_names) manager_.remove(name);
   if (stored.tags.size() + configs.size() > kRegionTags) {
     return Error(Errc::kBadArgument, "the service manager keeps " +
@@ -56,7 +72,7 @@ Expected<void> Server::add_regions(const std::vector<RegionConfig>& configs,
                 "add it again to go on with it");
     for (const auto part : kRegionParts) unused_.add(region_part_name(part, region.tag));
   }
-  restore_sessions(inherited);
+  if (auto restored = restore_sessions(inherited); !restored) return restored;
   for (const std::string& name : inherited.names()) unused_.add(name);
   return {};
 }
@@ -93,7 +109,7 @@ Expected<void> Server::restore_region(const RegionConfig& config, StoredRegion s
   return {};
 }
 
-void Server::restore_sessions(InheritedDescriptors& inherited) {
+Expected<void> Server::restore_sessions(InheritedDescriptors& inherited) {
   std::map<WatchKey, std::pair<platform::Descriptor, platform::Descriptor>> stored;
   for (const std::string& name : inherited.names()) {
     const auto session = parse_session_name(name);
@@ -129,14 +145,56 @@ void Server::restore_sessions(InheritedDescriptors& inherited) {
         log_error("session " + std::to_string(id) + " in region " + region->name() +
                   " has lost its presence file: what it has stays its own until the region ends");
       } else {
-        watch(key, 0, std::move(found.mapped().first), std::move(found.mapped().second),
-              record.peer);
+        auto watched = watch(key, 0, std::move(found.mapped().first),
+                             std::move(found.mapped().second), record.peer);
+        if (!watched) return watched;
       }
     }
   }
   // By then all are there: a callback may end one.
   for (auto& [key, watched] : watches_) watched.watch->connection_ended();
   upkeep_.wake();
+  return {};
+}
+
+// It is who it was if its number is that of the process that had the session, which still lives: no
+// other has this number meanwhile.
+Expected<bool> Server::is_process_of(const SessionWatch& watch, const core::Peer& peer) {
+  if (!pidfds_tell_pids_) {
+    const auto they_do = pidfds_tell_pids();
+    if (!they_do) return they_do.error();
+    pidfds_tell_pids_ = *they_do;
+  }
+  if (!*pidfds_tell_pids_) return false;
+  const auto pid = platform::pid_of(watch.pidfd());
+  if (!pid) return pid.error();
+  return *pid == peer.pid && !platform::has_exited(watch.pidfd());
+}
+
+void Server::resume(const core::PendingResume& pending) {
+  const auto connection = connections_.find(pending.connection);
+  const auto watched = watches_.find({pending.session.region, pending.session.incarnation});
+  if (connection == connections_.end()) return;
+  // It waits on another connection by now, which is its last, maybe.
+  if (connection->second->has_hung_up()) return end_connection(pending.connection, std::nullopt);
+  bool is_same = false;
+  if (watched != watches_.end()) {
+    const auto found = is_process_of(*watched->second.watch, connection->second->peer());
+    if (!found) {  // a refusal would be final: it asks again
+      log_error("a session cannot be resumed just now: " + found.error().message());
+      return end_connection(pending.connection, std::nullopt);
+    }
+    is_same = *found;
+  }
+  // An answer that did not reach it: it gave that connection up.
+  if (is_same) end_connection(watched->second.connection, std::nullopt);
+  core::Outcome outcome = service_.finish_resume(pending, is_same);
+  if (is_same && service_.session_of(pending.connection)) {
+    (void)connection->second->take_pidfd();  // the watch has one
+    watched->second.connection = pending.connection;
+    watched->second.watch->connected_again();
+  }
+  act_on(pending.connection, std::move(outcome));
 }
 
 }  // namespace allot::daemon

@@ -38,6 +38,10 @@ class ServiceManager {
   ServiceManager(const ServiceManager&) = delete;
   ServiceManager& operator=(const ServiceManager&) = delete;
 
+  /// Why it cannot be reached just now, though it may be there: a daemon that goes on without it would
+  /// lose all it has when it ends.
+  [[nodiscard]] const std::optional<Error>& shortage() const noexcept { return socket_.shortage(); }
+
   void ready(const std::string& status);
   /// Call it once, when the loop has ended or is about to: blocks at most a second, so that what
   /// was stored before arrives.

@@ -40,6 +40,9 @@ class SessionWatch {
   [[nodiscard]] const platform::Descriptor& presence() const noexcept { return presence_; }
   [[nodiscard]] const platform::Descriptor& pidfd() const noexcept { return pidfd_.get(); }
 
+  /// False if the event loop refuses the pidfd.
+  [[nodiscard]] bool sees_exit() const noexcept { return static_cast<bool>(pidfd_); }
+
   /// The client's connection has ended: its image may be gone, or may live on.
   void connection_ended();
   /// The client has another one: its image lives.

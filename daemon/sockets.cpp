@@ -53,16 +53,24 @@ struct Kind {
   [[nodiscard]] std::string path_name() const { return name + "-path"; }
 };
 
-bool is_listening(const platform::Descriptor& socket, const Kind& kind) {
-  return ::sd_is_socket_unix(socket.get(), kind.type, 1, nullptr, 0) > 0;
+Expected<bool> is_listening(const platform::Descriptor& socket, const Kind& kind) {
+  const int is = ::sd_is_socket_unix(socket.get(), kind.type, 1, nullptr, 0);
+  if (is < 0)
+    return Error(std::error_code(-is, std::generic_category()), "the socket " + kind.name);
+  return is > 0;
 }
 
 // The descriptor of the path keeps the inode, so that no other file gets its number.
-bool is_still_at(const platform::Descriptor& stored, const std::filesystem::path& path) {
+Expected<bool> is_still_at(const platform::Descriptor& stored, const std::filesystem::path& path) {
   struct stat then {};
   struct stat now {};
-  return ::fstat(stored.get(), &then) == 0 && ::lstat(path.c_str(), &now) == 0 &&
-         then.st_dev == now.st_dev && then.st_ino == now.st_ino;
+  if (::fstat(stored.get(), &then) != 0) return platform::system_error("fstat(a stored path)");
+  if (::lstat(path.c_str(), &now) != 0) {
+    auto failed = platform::system_error("lstat(" + path.native() + ")");
+    if (platform::is_shortage(failed.code)) return failed;
+    return false;
+  }
+  return then.st_dev == now.st_dev && then.st_ino == now.st_ino;
 }
 
 void forget(const Kind& kind, ServiceManager& manager) {
@@ -77,8 +85,13 @@ Expected<platform::Descriptor> take_passed(const Kind& kind, InheritedDescriptor
   auto passed = inherited.take_all(kind.name);
   const auto stored_paths = inherited.take_all(kind.path_name());
   const bool is_only_stored = passed.size() == 1 && stored_paths.size() == 1;
-  if (is_only_stored && is_listening(passed[0], kind) && is_still_at(stored_paths[0], kind.path)) {
-    return std::move(passed[0]);
+  Expected<bool> listens = false;
+  if (!passed.empty()) listens = is_listening(passed[0], kind);
+  if (!listens) return listens.error();
+  if (is_only_stored && *listens) {
+    const auto is_there = is_still_at(stored_paths[0], kind.path);
+    if (!is_there) return is_there.error();
+    if (*is_there) return std::move(passed[0]);
   }
   if (!stored_paths.empty()) {
     log_info("the stored socket '" + kind.name + "' is not the one at " + kind.path.native() +
@@ -86,7 +99,7 @@ Expected<platform::Descriptor> take_passed(const Kind& kind, InheritedDescriptor
     forget(kind, manager);
   }
   if (passed.empty() || is_only_stored) return platform::Descriptor();
-  if (!is_listening(passed[0], kind)) {
+  if (!*listens) {
     return Error(Errc::kBadArgument,
                  "the passed socket '" + kind.name + "' does not listen as " + kind.directive);
   }

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <allot/expected.hpp>
+
 #include "daemon/inherited_descriptors.hpp"
 #include "shared/platform/descriptor.hpp"
 #include "shared/region/region_files.hpp"
@@ -30,7 +32,7 @@ struct StoredRegions {
   std::set<std::uint64_t> tags;            // of all of them
 };
 
-/// Takes every region's parts out of `inherited`.
-[[nodiscard]] StoredRegions take_stored_regions(InheritedDescriptors& inherited);
+/// Takes every region's parts out of `inherited`. An error if one cannot be read just now.
+[[nodiscard]] Expected<StoredRegions> take_stored_regions(InheritedDescriptors& inherited);
 
 }  // namespace allot::daemon

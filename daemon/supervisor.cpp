@@ -65,6 +65,7 @@ class Supervisor {
 
   Expected<int> run(InheritedDescriptors inherited) {
     if (!messages_ || !signals_) return Error(Errc::kSystem, "the event loop refuses a descriptor");
+    if (const auto& shortage = own_manager_.shortage()) return *shortage;
     for (const std::string& name : inherited.names()) {
       if (auto one = inherited.take(name)) messages_.keep(name, std::move(*one));
     }

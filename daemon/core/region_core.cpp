@@ -115,6 +115,11 @@ void RegionCore::detach(std::uint32_t session) {
   view_.session(session).state.store_release(static_cast<std::uint32_t>(SessionState::kDetached));
 }
 
+void RegionCore::let_resume(std::uint32_t session) {
+  const auto found = sessions_.find(session);
+  if (found != sessions_.end()) found->second.waits_for_resume = true;
+}
+
 Expected<void> RegionCore::resume(std::uint32_t session, std::uint64_t incarnation,
                                   const Peer& peer) {
   const auto found = sessions_.find(session);

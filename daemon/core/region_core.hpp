@@ -102,6 +102,8 @@ class RegionCore {
   /// Call it before the client gets its Welcome: from then on only its presence file tells that it is
   /// dead, also to the next daemon.
   void note_welcomed(std::uint32_t session);
+  /// The daemon is about to end a connection that it cannot serve just now: the session may resume.
+  void let_resume(std::uint32_t session);
   /// The process of a detached session that waits for it is connected again; kUnknownSession if none
   /// does. It waits until the client is heard of, who may not have got the answer.
   [[nodiscard]] Expected<void> resume(std::uint32_t session, std::uint64_t incarnation,
@@ -208,7 +210,7 @@ class RegionCore {
     std::uint32_t pending_grants = 0;  // planned, neither finished nor abandoned
     std::uint32_t pending_heaps = 0;   // attached, not finished
     bool said_goodbye = false;
-    bool waits_for_resume = false;  // an earlier daemon welcomed it, this one has not heard of it
+    bool waits_for_resume = false;  // it was welcomed, on a connection that the daemon's side lost
     std::set<std::uint32_t> reservations;  // first granules
   };
   [[nodiscard]] const SessionRecord* session(std::uint32_t id) const noexcept;

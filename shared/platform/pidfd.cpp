@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -21,16 +22,22 @@ Expected<Descriptor> pidfd_open(pid_t pid) {
 
 bool has_exited(const Descriptor& pidfd) noexcept {
   pollfd poll_entry{pidfd.get(), POLLIN, 0};
-  return ::poll(&poll_entry, 1, 0) == 1 && (poll_entry.revents & POLLIN) != 0;
+  int ready = 0;
+  while ((ready = ::poll(&poll_entry, 1, 0)) < 0 && errno == EINTR) {
+  }
+  return ready == 1 && (poll_entry.revents & POLLIN) != 0;
 }
 
-pid_t pid_of(const Descriptor& pidfd) {
-  std::ifstream info("/proc/self/fdinfo/" + std::to_string(pidfd.get()));
+Expected<pid_t> pid_of(const Descriptor& pidfd) {
+  const std::string path = "/proc/self/fdinfo/" + std::to_string(pidfd.get());
+  errno = 0;
+  std::ifstream info(path);
   for (std::string line; std::getline(info, line);) {
     pid_t pid = 0;
     if (std::sscanf(line.c_str(), "Pid: %d", &pid) == 1) return pid;
   }
-  return 0;
+  if (!info.is_open() || info.bad()) return system_error(path);
+  return pid_t{0};
 }
 
 }  // namespace allot::platform

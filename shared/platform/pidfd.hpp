@@ -17,8 +17,8 @@ namespace allot::platform {
 /// True once the process has exited (a zombie counts). Does not block.
 [[nodiscard]] bool has_exited(const Descriptor& pidfd) noexcept;
 
-/// The number of the pidfd's process as /proc/self/fdinfo says it; -1 once it has ended, 0 if that
-/// cannot be read.
-[[nodiscard]] pid_t pid_of(const Descriptor& pidfd);
+/// The number of the pidfd's process as /proc/self/fdinfo says it; -1 once it has ended, 0 if it says
+/// none.
+[[nodiscard]] Expected<pid_t> pid_of(const Descriptor& pidfd);
 
 }  // namespace allot::platform

@@ -220,7 +220,10 @@ Expected<Received> receive_message(const Descriptor& socket, std::span<std::byte
 
 bool has_hung_up(const Descriptor& socket) noexcept {
   pollfd one{socket.get(), POLLRDHUP, 0};
-  return ::poll(&one, 1, 0) > 0;
+  int ready = 0;
+  while ((ready = ::poll(&one, 1, 0)) < 0 && errno == EINTR) {
+  }
+  return ready > 0;
 }
 
 Expected<void> wait_readable(const Descriptor& socket, Deadline deadline) {

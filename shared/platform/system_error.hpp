@@ -21,4 +21,12 @@ inline Error system_error(std::string call) {
          error.code == std::errc::operation_would_block;
 }
 
+/// Whether a call failed because this process or the machine has too little of something just now:
+/// it may succeed at another time, as it is.
+[[nodiscard]] inline bool is_shortage(const std::error_code& code) noexcept {
+  return code == std::errc::too_many_files_open ||
+         code == std::errc::too_many_files_open_in_system || code == std::errc::not_enough_memory ||
+         code == std::errc::no_buffer_space || code == std::errc::interrupted;
+}
+
 }  // namespace allot::platform

@@ -247,6 +247,16 @@ TEST_F(Resume, MayBeAskedForAgainUntilTheClientIsHeardOf) {
   EXPECT_EQ(resume(connect(), wanted), Errc::kOk);
 }
 
+TEST_F(Resume, IsForTheClientThatTheDaemonCouldNotAnswer) {
+  restart();
+  const auto connection = connect();
+  EXPECT_EQ(resume(connection, wanted), Errc::kOk);
+  (void)ask_for<p::Granted>(connection, p::GrantRequest{1, 1, 1024, 1});
+  core().let_resume(session);
+  service.close_connection(connection);
+  EXPECT_EQ(resume(connect(), wanted), Errc::kOk);
+}
+
 TEST_F(Resume, IsNotForASessionThatWasNotWelcomed) {
   const auto connection = connect();
   const auto welcome = ask_for<p::Welcome>(connection, hello());
