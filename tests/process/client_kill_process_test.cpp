@@ -3,21 +3,18 @@
 #include <unistd.h>
 
 #include <array>
-#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include <gtest/gtest.h>
 
-#include <allot/arena.hpp>
 #include <allot/session.hpp>
 
+#include "tests/support/client_life.hpp"
 #include "tests/support/heap_oracle.hpp"
-#include "tests/support/ledger_areas.hpp"
 #include "tests/support/seed.hpp"
 #include "tests/support/served_region.hpp"
 #include "tests/support/store_trace.hpp"
@@ -34,6 +31,8 @@ constexpr std::array<std::size_t, 3> kGiftSizes{64, 3000, 100'000};
 struct Life {
   std::uint64_t stores = 0;  // after which it is killed; 0: it tells how many there are
   std::array<Handle, kGiftSizes.size()> gifts;
+  std::array<char, 8> name{};  // that it publishes
+  bool frees_notes = false;    // see open_windows()
 };
 
 // A bit of everything that writes to shared memory.
@@ -43,28 +42,15 @@ void live(Session& session, const Life& life) {
     require(test::holds_pattern(gift, kGiftSizes.at(i), i), "a gift has other contents");
     if (i != 1) require(session.free(gift) == Errc::kOk, "a gift is not ours");
   }
-  std::vector<void*> blocks;
-  for (const std::size_t size : {16UL, 64UL, 1000UL, 5000UL, 40'000UL, 200'000UL}) {
-    for (int i = 0; i < 4; ++i) blocks.push_back(session.allocate(size));
-  }
-  for (std::size_t i = 0; i < blocks.size(); i += 2) {
-    require(session.free(blocks[i]) == Errc::kOk, "our block is not ours");
-  }
-  const Handle offered = session.offer(blocks[1]).value();
-  require(session.retract(offered).value() == blocks[1], "another block");
-  (void)session.offer(blocks[3]).value();
-  const Handle published = session.publish("name", blocks[5]).value();
-  (void)session.find("name").value();
-  session.unpublish("name", published).value();
-  std::thread([&] {
-    require(session.free(session.allocate(500)) == Errc::kOk, "not ours");
-  }).join();
-  {
-    ArenaOptions options;
-    options.source = session;
-    Arena arena = Arena::reserve(std::size_t{1} << 20, options);
-    for (int i = 0; i < 10; ++i) require(arena.push(30'000) != nullptr, "the arena is full");
-  }
+  const auto blocks = test::allocate_and_free(session);
+  const Handle offered = session.offer(blocks[0].address).value();
+  require(session.retract(offered).value() == blocks[0].address, "another block");
+  (void)session.offer(blocks[1].address).value();
+  const Handle published = session.publish(life.name.data(), blocks[2].address).value();
+  (void)session.find(life.name.data()).value();
+  session.unpublish(life.name.data(), published).value();
+  test::allocate_in_a_thread(session);
+  test::use_an_arena(session);
   (void)session.trim();
 }
 
@@ -77,16 +63,10 @@ ALLOT_TEST_ROLE(is_killed_after_a_store) {
     if (child == 0) {
       Session session = Session::connect(test::options_for(socket)).value();
       test.send(session.id());
-      // Opens the windows, and carves what is long to carve: ClientKill stops there.
-      for (const std::size_t size : {16UL, 64UL, 1000UL}) {
-        require(session.free(session.allocate(size)) == Errc::kOk, "not ours");
-      }
-      std::uint64_t stores = 0;
-      test::trace_each_store(
-          test::ledger_areas(), [&] { live(session, life); },
-          [&](const test::StoredBytes&) {
-            if (++stores == life.stores) ::kill(::getpid(), SIGKILL);
-          });
+      Arena kept = test::open_windows(session);
+      if (life.frees_notes) kept = Arena();
+      const std::uint64_t stores =
+          test::run_to_store(life.stores, SIGKILL, [&] { live(session, life); });
       if (life.stores == 0) test.send(stores);
       ::kill(::getpid(), SIGKILL);
     }
@@ -96,68 +76,98 @@ ALLOT_TEST_ROLE(is_killed_after_a_store) {
   }
 }
 
+// A process that starts one client after another, and the latest of them.
+struct Victim {
+  explicit Victim(char number) : life{0, {}, {'n', number}, false} {}
+  Agent agent{"is_killed_after_a_store"};
+  Life life;
+  std::optional<ExitNotice> exit;  // until it is dead and recovered
+};
+
 class ClientKillProcess : public test::ServedRegion {
  protected:
   void SetUp() override {
     if (!test::kStoreTraceWorks) GTEST_SKIP() << "no trace of stores here";
+    for (Victim& one : victims_) one.agent->send_text(daemon().client_socket().native());
+    // The first to live opens windows that those who follow begin with.
+    for (int round = 0; round < 2; ++round) {
+      for (const bool frees_notes : {false, true}) {
+        Victim& victim = victims_.front();
+        start(victim, 0, frees_notes);
+        stores_.at(frees_notes ? 1 : 0) = victim.agent->receive<std::uint64_t>();
+        end(victim);
+      }
+    }
   }
-  [[nodiscard]] Life next_life(std::uint64_t stores) {
-    Life life;
-    life.stores = stores;
+  void TearDown() override {
+    if (!test::kStoreTraceWorks) return;
+    for (Victim& one : victims_) {
+      end(one);
+      one.agent->send(Life());
+      EXPECT_TRUE(one.agent.finish());
+    }
+    test::expect_all_given_back(session(), daemon().control_socket());
+  }
+
+  /// Starts a client that is killed after store number `stores`.
+  void start(Victim& victim, std::uint64_t stores, bool frees_notes) {
+    victim.life.stores = stores;
+    victim.life.frees_notes = frees_notes;
     for (std::size_t i = 0; i < kGiftSizes.size(); ++i) {
       void* const gift = session().allocate(kGiftSizes.at(i));
       test::fill_block(gift, kGiftSizes.at(i), i);
-      life.gifts.at(i) = session().offer(gift).value();
+      victim.life.gifts.at(i) = session().offer(gift).value();
     }
-    return life;
+    victim.agent->send(victim.life);
+    victim.exit.emplace(session(), victim.agent->receive<SessionId>());
   }
-  /// Of the gifts that were not taken; those that were must be nobody's by now.
-  void take_back(const Life& life) {
-    for (const Handle gift : life.gifts) {
+  /// Takes back the gifts that were not taken; those that were must be nobody's by now.
+  void end(Victim& victim) {
+    if (!victim.exit) return;
+    ASSERT_TRUE(victim.exit->wait());
+    victim.exit.reset();
+    for (const Handle gift : victim.life.gifts) {
       if (const auto block = session().retract(gift)) {
         ASSERT_EQ(session().free(*block), Errc::kOk);
       }
     }
-    const auto name = session().find("name");
-    if (!name) return;
-    session().unpublish("name", name->handle).value();
-    session().unpin(name->handle).value();
+    test::end_name(session(), victim.life.name.data());
   }
+  void expect_nothing_lives() {
+    for (Victim& one : victims_) end(one);
+    const auto found = check();
+    EXPECT_TRUE(found.is_clean) << found.text;
+    EXPECT_EQ(found.live_blocks, 0U) << found.text;
+  }
+  /// Starts a client that `seed` says when to kill.
+  void begin(Victim& victim, std::uint64_t seed) {
+    const bool frees_notes = seed % kNotesEach == 0;
+    const std::uint64_t stores = stores_.at(frees_notes ? 1 : 0);
+    start(victim, 1 + (frees_notes ? seed / kNotesEach * kNotesStep : seed) % stores, frees_notes);
+  }
+  [[nodiscard]] Victim& victim(std::uint64_t number) { return victims_.at(number % kAtOnce); }
+  [[nodiscard]] std::uint64_t stores() const { return stores_[1]; }
+
+ private:
+  static constexpr std::size_t kAtOnce = 2;
+  // To free the notes takes longer than all the rest: one in so many does.
+  static constexpr std::uint64_t kNotesEach = 17;
+  static constexpr std::uint64_t kNotesStep = 29;  // over their states, of which a run sees few
+  std::array<Victim, kAtOnce> victims_{Victim('0'), Victim('1')};
+  std::array<std::uint64_t, 2> stores_{};  // of a life that does not, and of one that does
 };
 
 TEST_F(ClientKillProcess, NothingIsLostWhereverItHappens) {
-  Agent agent("is_killed_after_a_store");
-  agent->send_text(daemon().client_socket().native());
-  Life life = next_life(0);
-  agent->send(life);
-  {
-    const ExitNotice exit(session(), agent->receive<SessionId>());
-    const auto stores = agent->receive<std::uint64_t>();
-    ASSERT_TRUE(exit.wait());
-    take_back(life);
-    RecordProperty("stores", static_cast<int>(stores));
-    const auto range = test::seeds(400);  // each store at least once
-    for (std::uint64_t seed = range.first; seed < range.first + range.count; ++seed) {
-      const test::SeedScope scope(__FILE__, __LINE__, seed);
-      life = next_life(1 + seed % stores);
-      agent->send(life);
-      const ExitNotice next(session(), agent->receive<SessionId>());
-      ASSERT_TRUE(next.wait());
-      take_back(life);
-      if (seed % 16 != 0) continue;
-      const auto found = check();
-      ASSERT_TRUE(found.is_clean) << found.text;
-      ASSERT_EQ(found.live_blocks, 0U);
-    }
+  const auto range = test::seeds(400);  // more than there are stores
+  for (std::uint64_t seed = range.first; seed < range.first + range.count; ++seed) {
+    const test::SeedScope scope(__FILE__, __LINE__, seed);
+    end(victim(seed));
+    begin(victim(seed), seed);
+    if (seed % 16 == 0) expect_nothing_lives();
+    if (HasFailure()) break;
   }
-  agent->send(Life());
-  EXPECT_TRUE(agent.finish());
-  // A large block that one of the dead freed may be the daemon's to take: then trim() does not count it.
-  const auto deadline = std::chrono::steady_clock::now() + test::kPatience;
-  while (check().granted_bytes != 0) {
-    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << check().text;
-    (void)session().trim();
-  }
+  RecordProperty("stores", static_cast<int>(stores()));
+  RecordProperty("kills", static_cast<int>(range.count));
 }
 
 }  // namespace

@@ -9,7 +9,6 @@
 #include <cstring>
 #include <future>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -44,24 +43,12 @@ class DaemonRestart : public testing::Test {
   [[nodiscard]] Session connect() const {
     return Session::connect(test::options_for(daemon().client_socket())).value();
   }
-  /// The daemon itself; 0 while there is none.
-  [[nodiscard]] pid_t worker() const {
-    const std::string pid = std::to_string(daemon().pid());
-    std::istringstream children(test::read_file("/proc/" + pid + "/task/" + pid + "/children"));
-    pid_t child = 0;
-    children >> child;
-    return child;
-  }
+  [[nodiscard]] pid_t worker() const { return allotd_->worker(); }
   /// Kills the daemon and returns when another one is there, though it may not serve as yet.
   void restart() const {
-    const auto deadline = Clock::now() + test::kPatience;
-    pid_t old = worker();
-    while (old == 0 && Clock::now() < deadline) old = worker();
-    ASSERT_GT(old, 0);
+    const pid_t old = allotd_->next_worker(0);
     ASSERT_EQ(::kill(old, SIGKILL), 0);
-    for (pid_t next = old; next == old || next == 0; next = worker()) {
-      ASSERT_LT(Clock::now(), deadline) << "no other daemon";
-    }
+    (void)allotd_->next_worker(old);
   }
   [[nodiscard]] test::RegionCheck check() const {
     return test::check_region(daemon().control_socket());

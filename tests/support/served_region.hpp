@@ -7,6 +7,7 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <gtest/gtest.h>
 
@@ -61,6 +62,24 @@ class ExitNotice {
   std::shared_ptr<std::promise<void>> fired_ = std::make_shared<std::promise<void>>();
   std::future<void> future_ = fired_->get_future();
 };
+
+/// Ends a name that one who is dead may have published.
+inline void end_name(Session& session, std::string_view name) {
+  const auto found = session.find(name);
+  if (!found) return;
+  session.unpublish(name, found->handle).value();
+  session.unpin(found->handle).value();
+}
+
+/// `session` is the only one and has nothing: all goes back. A large block that one of the dead freed
+/// may be the daemon's to take: then trim() does not count it.
+inline void expect_all_given_back(Session& session, const std::filesystem::path& control_socket) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (check_region(control_socket).granted_bytes != 0) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << check_region(control_socket).text;
+    (void)session.trim();
+  }
+}
 
 class ServedRegion : public testing::Test {
  protected:

@@ -17,14 +17,17 @@ namespace allot::test {
 namespace {
 
 constexpr greg_t kTrapFlag = 0x100;
+// By one instruction: of a string instruction each step is one.
+constexpr std::size_t kMostStored = 64;
 
 // What the handlers work on, of the trace that runs.
 struct Trace {
   const Areas* areas = nullptr;
   std::vector<std::vector<std::byte>> before;  // as of the latest step
   std::size_t page_bytes = 0;
-  std::size_t area = 0;  // of the store that is let through
-  std::size_t page = 0;  // offset of its page
+  std::size_t area = 0;   // of the store that is let through
+  std::size_t page = 0;   // offset of its page
+  std::size_t place = 0;  // of its first byte
   const std::function<void(const StoredBytes&)>* stored = nullptr;
 };
 Trace* running = nullptr;
@@ -42,8 +45,8 @@ void on_fault(int /*signal*/, siginfo_t* info, void* context) {
     const std::span<std::byte> area = (*running->areas)[i];
     if (address < area.data() || address >= area.data() + area.size()) continue;
     running->area = i;
-    running->page =
-        static_cast<std::size_t>(address - area.data()) / running->page_bytes * running->page_bytes;
+    running->place = static_cast<std::size_t>(address - area.data());
+    running->page = running->place / running->page_bytes * running->page_bytes;
     protect(PROT_READ | PROT_WRITE);
     static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] |= kTrapFlag;
     return;
@@ -56,9 +59,9 @@ void on_step(int /*signal*/, siginfo_t* /*info*/, void* context) {
   protect(PROT_READ);
   const std::span<std::byte> area = (*running->areas)[running->area];
   std::byte* const before = running->before[running->area].data();
-  const std::size_t end = std::min(running->page + 2 * running->page_bytes, area.size());
+  const std::size_t end = std::min(running->place + kMostStored, area.size());
   const auto [first, ignored] =
-      std::mismatch(area.data() + running->page, area.data() + end, before + running->page);
+      std::mismatch(area.data() + running->place, area.data() + end, before + running->place);
   if (first == area.data() + end) return;
   std::size_t last = end;
   const auto begin = static_cast<std::size_t>(first - area.data());

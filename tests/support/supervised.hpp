@@ -5,7 +5,10 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <csignal>
+#include <sstream>
+#include <stdexcept>
 #include <string>
 
 #include "tests/support/daemon_process.hpp"
@@ -32,6 +35,23 @@ class Supervised {
   // The pid in the lock of the directory: of the daemon that serves, or served.
   [[nodiscard]] pid_t daemon() const {
     return std::stoi(read_file(supervisor.runtime_dir() / "allotd.lock"));
+  }
+
+  // The supervisor's child: the daemon, though it may not serve as yet; 0 while there is none.
+  [[nodiscard]] pid_t worker() const {
+    const std::string pid = std::to_string(supervisor.pid());
+    std::istringstream children(read_file("/proc/" + pid + "/task/" + pid + "/children"));
+    pid_t child = 0;
+    children >> child;
+    return child;
+  }
+  // Waits for one that is another than `old`.
+  [[nodiscard]] pid_t next_worker(pid_t old) const {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    for (;;) {
+      if (const pid_t next = worker(); next != 0 && next != old) return next;
+      if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("no other daemon");
+    }
   }
 
   // Until the next READY=1.
