@@ -1,10 +1,15 @@
 #include "daemon/memory_probe.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <limits>
 #include <sstream>
 #include <string_view>
+#include <utility>
 
 #include "daemon/log.hpp"
 
@@ -18,15 +23,15 @@ constexpr std::uint64_t kLargestLimit = std::uint64_t{1} << 62;
 constexpr std::chrono::milliseconds kCacheTime{100};
 
 // The number in a file of one number; unlimited for "max" and for what is not there.
-std::uint64_t read_number(const std::filesystem::path& file) {
-  std::ifstream in(file);
+std::uint64_t read_number(const std::string& text) {
+  std::istringstream in(text);
   std::uint64_t value = 0;
   return in >> value ? value : kUnlimited;
 }
 
 // The number after `key` in a file of "key number" lines.
-std::optional<std::uint64_t> read_entry(const std::filesystem::path& file, std::string_view key) {
-  std::ifstream in(file);
+std::optional<std::uint64_t> read_entry(const std::string& text, std::string_view key) {
+  std::istringstream in(text);
   for (std::string line; std::getline(in, line);) {
     std::istringstream fields(line);
     std::string name;
@@ -74,7 +79,22 @@ std::optional<Mount> find_mount(const std::filesystem::path& proc, bool unified)
 
 }  // namespace
 
-MemoryProbe::MemoryProbe(const std::filesystem::path& proc) : proc_(proc) {
+MemoryProbe::KernelFile::KernelFile(std::filesystem::path path)
+    : path_(std::move(path)), file_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {}
+
+std::string MemoryProbe::KernelFile::text() {
+  if (!file_) file_ = platform::Descriptor(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  std::array<char, 4096> part;
+  for (;;) {
+    const auto got =
+        ::pread(file_.get(), part.data(), part.size(), static_cast<off_t>(text.size()));
+    if (got <= 0) return text;
+    text.append(part.data(), static_cast<std::size_t>(got));
+  }
+}
+
+MemoryProbe::MemoryProbe(const std::filesystem::path& proc) : meminfo_(proc / "meminfo") {
   // "4:memory:/path" for version 1, "0::/path" for version 2.
   std::ifstream in(proc / "self/cgroup");
   for (std::string line; std::getline(in, line);) {
@@ -96,36 +116,39 @@ MemoryProbe::MemoryProbe(const std::filesystem::path& proc) : proc_(proc) {
 void MemoryProbe::add_groups(const std::filesystem::path& mount, const std::string& path,
                              bool unified) {
   std::filesystem::path directory = mount;
-  groups_.push_back({directory, unified});
+  add_group(directory, unified);
   for (const auto& part : std::filesystem::path(path).relative_path()) {
     if (part.empty() || part == "..") continue;  // "..": above what this namespace can see
     directory /= part;
-    groups_.push_back({directory, unified});
+    add_group(directory, unified);
   }
 }
 
-std::uint64_t MemoryProbe::machine_available() const {
-  const auto kibibytes = read_entry(proc_ / "meminfo", "MemAvailable:");
+void MemoryProbe::add_group(const std::filesystem::path& directory, bool unified) {
+  groups_.push_back(
+      {.limit = KernelFile(directory / (unified ? "memory.max" : "memory.limit_in_bytes")),
+       .used = KernelFile(directory / (unified ? "memory.current" : "memory.usage_in_bytes")),
+       .stat = KernelFile(directory / "memory.stat"),
+       .reclaimable = unified ? "inactive_file" : "total_inactive_file"});
+}
+
+std::uint64_t MemoryProbe::machine_available() {
+  const auto kibibytes = read_entry(meminfo_.text(), "MemAvailable:");
   if (kibibytes) return *kibibytes * 1024;
   if (!complained_) {
     complained_ = true;
-    log_warning("cannot read MemAvailable in " + (proc_ / "meminfo").native() +
+    log_warning("cannot read MemAvailable in " + meminfo_.path().native() +
                 ": available_floor_bytes has no effect");
   }
   return kUnlimited;
 }
 
-std::uint64_t MemoryProbe::room_in(const Group& group) {
-  const auto& at = group.directory;
-  const std::uint64_t limit =
-      read_number(at / (group.unified ? "memory.max" : "memory.limit_in_bytes"));
+std::uint64_t MemoryProbe::room_in(Group& group) {
+  const std::uint64_t limit = read_number(group.limit.text());
   if (limit > kLargestLimit) return kUnlimited;
-  const std::uint64_t used =
-      read_number(at / (group.unified ? "memory.current" : "memory.usage_in_bytes"));
+  const std::uint64_t used = read_number(group.used.text());
   if (used == kUnlimited) return kUnlimited;
-  const std::uint64_t reclaimable =
-      read_entry(at / "memory.stat", group.unified ? "inactive_file" : "total_inactive_file")
-          .value_or(0);
+  const std::uint64_t reclaimable = read_entry(group.stat.text(), group.reclaimable).value_or(0);
   const std::uint64_t in_use = used - std::min(used, reclaimable);
   return limit - std::min(limit, in_use);
 }
@@ -135,7 +158,7 @@ std::uint64_t MemoryProbe::available_bytes() {
   if (read_at_ && now - *read_at_ < kCacheTime) return cached_bytes_;
   read_at_ = now;
   cached_bytes_ = machine_available();
-  for (const Group& group : groups_) cached_bytes_ = std::min(cached_bytes_, room_in(group));
+  for (Group& group : groups_) cached_bytes_ = std::min(cached_bytes_, room_in(group));
   return cached_bytes_;
 }
 

@@ -209,6 +209,7 @@ void Server::welcome(ClientConnection& connection, const core::Send& one) {
   auto presence = platform::make_presence_file("allot:presence");
   if (!presence) {
     log_error("no presence file for a new session: " + presence.error().message());
+    send(one.to, {one.message.request, protocol::make_failure(presence.error())});
     end_connection(one.to, std::nullopt);
     core::Service::image_gone(session);  // nobody can ever map what was not made
     return;

@@ -16,6 +16,7 @@
 
 #include <allot/session.hpp>
 
+#include "tests/support/bystander.hpp"
 #include "tests/support/refused_syscall.hpp"
 #include "tests/support/served_region.hpp"
 
@@ -23,15 +24,9 @@ namespace allot {
 namespace {
 
 using test::Agent;
+using test::connect_again;
 using test::ExitNotice;
 using test::require;
-
-/// One more session of this process, as if of another one.
-Session connect_again(const std::filesystem::path& socket, int which) {
-  auto path = socket.parent_path();
-  for (int i = 0; i < which; ++i) path /= ".";
-  return Session::connect(test::options_for(path / socket.filename())).value();
-}
 
 // Connects and waits for its end.
 ALLOT_TEST_ROLE(is_watched) {

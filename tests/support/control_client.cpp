@@ -15,7 +15,6 @@
 #include <boost/json/value.hpp>
 #include <boost/json/value_to.hpp>
 
-#include "shared/platform/descriptor.hpp"
 #include "shared/platform/seqpacket.hpp"
 #include "tests/support/daemon_process.hpp"
 
@@ -26,17 +25,6 @@ namespace json = boost::json;
 namespace {
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
-
-platform::Descriptor connect_stream(const std::filesystem::path& path) {
-  platform::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.native().copy(&address.sun_path[0], sizeof(address.sun_path) - 1);
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    fail("connect " + path.native() + ": " + std::strerror(errno));
-  }
-  return socket;
-}
 
 json::object ask_for_region(const std::filesystem::path& socket, const char* request,
                             std::string_view region, std::string& text) {
@@ -52,6 +40,23 @@ std::uint64_t number(const json::object& object, const char* key) {
 }
 
 }  // namespace
+
+platform::Descriptor connect_stream(const std::filesystem::path& path) {
+  platform::Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.native().copy(&address.sun_path[0], sizeof(address.sun_path) - 1);
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    fail("connect " + path.native() + ": " + std::strerror(errno));
+  }
+  return socket;
+}
+
+std::uint64_t connection_count(const std::filesystem::path& control_socket) {
+  const json::value answer =
+      json::parse(ask_control_socket(control_socket, R"({"request":"version"})"));
+  return answer.at("connections").to_number<std::uint64_t>();
+}
 
 std::string ask_control_socket(const std::filesystem::path& control_socket, std::string_view line) {
   const auto socket = connect_stream(control_socket);

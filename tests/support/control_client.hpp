@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "shared/platform/descriptor.hpp"
+
 namespace allot::test {
 
 /// The answer of `check`.
@@ -45,6 +47,12 @@ struct RegionStats {
 };
 [[nodiscard]] RegionStats stats_of_region(const std::filesystem::path& control_socket,
                                           std::string_view region = "default");
+
+/// Clients that the daemon has accepted and that are still there.
+[[nodiscard]] std::uint64_t connection_count(const std::filesystem::path& control_socket);
+
+/// A connection to the control socket, for who speaks by hand.
+[[nodiscard]] platform::Descriptor connect_stream(const std::filesystem::path& path);
 
 /// Sends one line and returns the one that answers it.
 [[nodiscard]] std::string ask_control_socket(const std::filesystem::path& control_socket,

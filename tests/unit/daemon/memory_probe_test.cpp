@@ -1,6 +1,7 @@
 #include "daemon/memory_probe.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <string>
 
@@ -94,6 +95,21 @@ TEST_F(MemoryProbeTest, AnswersFromItsCacheLessWhatWasCommitted) {
   probe.note_committed(2'000'000'000);
   EXPECT_EQ(probe.available_bytes(), 0U);
   EXPECT_EQ(MemoryProbe(proc()).available_bytes(), 1024U);
+}
+
+TEST_F(MemoryProbeTest, NeedsNoDescriptorThatItHasNot) {
+  file(proc() / "self/cgroup", "0::/system/allotd\n");
+  mount("/", "cgroup2", "rw");
+  file(groups() / "system/memory.max", "1000000\n");
+  file(groups() / "system/memory.current", "900000\n");
+  MemoryProbe probe(proc());
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  const rlimit none{0, files.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::uint64_t found = probe.available_bytes();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+  EXPECT_EQ(found, 100'000U);
 }
 
 TEST_F(MemoryProbeTest, UnreadableMachineIsUnlimited) {
