@@ -16,14 +16,14 @@ class FuzzInput {
       : rest_(std::as_bytes(std::span(data, size))) {}
 
   /// By all inputs of this process.
-  [[nodiscard]] static std::uint64_t taken_bytes() noexcept { return taken_bytes_; }
+  [[nodiscard]] static std::uint64_t taken_bytes() noexcept { return all_taken_bytes; }
 
   [[nodiscard]] bool is_empty() const noexcept { return rest_.empty(); }
   /// At most `bytes` of what is left.
   [[nodiscard]] std::span<const std::byte> take(std::size_t bytes) noexcept {
     const auto taken = rest_.first(std::min(bytes, rest_.size()));
     rest_ = rest_.subspan(taken.size());
-    taken_bytes_ += taken.size();
+    all_taken_bytes += taken.size();
     return taken;
   }
   template <class Number>
@@ -45,7 +45,7 @@ class FuzzInput {
   }
 
  private:
-  static inline std::uint64_t taken_bytes_ = 0;
+  static inline std::uint64_t all_taken_bytes = 0;
   std::span<const std::byte> rest_;
 };
 

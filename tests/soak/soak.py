@@ -34,6 +34,15 @@ PARTS = {
                    "ClientKill.*", {"ALLOT_TEST_EVERY_STATE": "1"}),
     "kills": Part("a client is killed after any store", "process_tests",
                   "ClientKillProcess.*", {"ALLOT_TEST_SEEDS": "2000", "ALLOT_TEST_SEED": "random"}),
+    "pairs": Part("one of two clients is killed, the other stopped, after any store; the daemon, too",
+                  "process_tests", "OneOfTwo.*",
+                  {"ALLOT_TEST_SEEDS": "1000", "ALLOT_TEST_SEED": "random"}),
+    "stopped": Part("a client is stopped after any store, and others go on", "process_tests",
+                    "OneIsStopped.*", {"ALLOT_TEST_EVERY_STATE": "1"}),
+    "syscalls": Part("the daemon is killed at any of its system calls, or the call fails",
+                     "process_tests", "*DaemonSyscall*",
+                     {"ALLOT_TEST_SEEDS": "500", "ALLOT_TEST_SEED": "random"}),
+    "stress": Part("too many, too much, too little", "process_tests", "*Stress*", {}),
 }
 
 
@@ -191,8 +200,18 @@ def what_is_left(arguments, environment):
     return [] if check.returncode == 0 else [f"allotctl check: {check.stdout}{check.stderr}"]
 
 
+def add_property(sums, name, value):
+    """Durations and sizes are no sums: of them the worst, of rates the lowest."""
+    if name.endswith("per_second"):
+        sums[name] = min(sums.get(name, value), value)
+    elif "_us" in name or "_ms" in name or name in ("stores", "words", "sessions"):
+        sums[name] = max(sums[name], value)
+    else:
+        sums[name] += value
+
+
 def run_part(part, build, minutes, directory):
-    """Its sums of properties, and what is wrong."""
+    """What its tests counted, and what is wrong."""
     sums = collections.Counter()
     end = time.monotonic() + minutes * 60
     report = os.path.join(directory, "report.json")
@@ -211,7 +230,7 @@ def run_part(part, build, minutes, directory):
         for test in tests:
             for name, value in test.items():
                 if name not in ("name", "line", "file", "time", "timestamp") and str(value).isdigit():
-                    sums[name] += int(value)
+                    add_property(sums, name, int(value))
         if time.monotonic() > end:
             return sums, []
 

@@ -14,7 +14,7 @@
 namespace allot {
 namespace {
 
-Session* session_of_handler = nullptr;
+std::optional<Session> session_of_handler;
 volatile std::sig_atomic_t handled = 0;
 
 void allocate_in_handler(int /*signal*/) {
@@ -23,12 +23,12 @@ void allocate_in_handler(int /*signal*/) {
 }
 
 /// Allocates and frees in the handler of a timer and beside it, until the handler ran `times` times.
-int allocate_beside_handler(Session session, int times) {
-  session_of_handler = &session;
+int allocate_beside_handler(const Session& session, int times) {
+  session_of_handler = session;
   (void)std::signal(SIGVTALRM, &allocate_in_handler);
   const itimerval often{{0, 500}, {0, 500}};
   if (::setitimer(ITIMER_VIRTUAL, &often, nullptr) != 0) return 1;
-  while (handled < times) (void)session.free(session.allocate(64));
+  while (handled < times) (void)session_of_handler->free(session_of_handler->allocate(64));
   return 0;
 }
 
