@@ -15,7 +15,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <functional>
 #include <iostream>
 #include <sstream>
 
@@ -184,6 +183,7 @@ DaemonProcess::DaemonProcess(const std::string& program, const Options& options)
     }
     for (const auto& [name, value] : options.environment) ::setenv(name.c_str(), value.c_str(), 1);
     if (!options.sockets.empty()) pass_sockets(options.sockets);
+    if (options.before_exec) options.before_exec();
   }));
   wait_until_ready();
 }
@@ -200,7 +200,7 @@ void DaemonProcess::wait_until_ready() {
   if (::poll(events.data(), events.size(), static_cast<int>(patience.count())) <= 0) {
     fail("allotd is not ready after 20 s:\n" + log());
   }
-  if ((events[0].revents & POLLIN) == 0) fail("allotd ended before it was ready:\n" + log());
+  if ((events[0].revents & POLLIN) == 0) throw EndedEarly(wait(), log());
   std::string said = next_notification();
   while (said.starts_with("FDSTORE=1")) said = next_notification();
   if (said.find("READY=1") == std::string::npos) fail("allotd says " + said + ":\n" + log());

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -73,6 +74,17 @@ struct ProgramResult {
 };
 [[nodiscard]] ProgramResult run_program(const std::vector<std::string>& arguments);
 
+/// A daemon that ended before it was ready.
+class EndedEarly : public std::runtime_error {
+ public:
+  EndedEarly(int wait_status, const std::string& its_log)
+      : std::runtime_error("allotd ended before it was ready:\n" + its_log),
+        status(wait_status),
+        log(its_log) {}
+  int status;  // of waitpid()
+  std::string log;
+};
+
 class DaemonProcess {
  public:
   struct Options {
@@ -82,6 +94,7 @@ class DaemonProcess {
     std::vector<std::pair<std::string, int>> sockets{};              // activation: name, fd
     std::vector<std::pair<std::string, std::string>> environment{};  // added to ours
     std::optional<std::filesystem::path> runtime_dir{};              // not one of its own
+    std::function<void()> before_exec{};                             // in the new process
   };
 
   /// Starts `program` and waits until it says READY=1. Throws, with its log, if it does not.

@@ -3,9 +3,11 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <cstddef>
 
 namespace allot::test {
@@ -27,6 +29,18 @@ bool refuse_syscall(long number, int error, ArgumentTest test) {
   const sock_fprog filter{program.size(), program.data()};
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+bool refuse_what_older_kernels_lack() {
+  constexpr std::uint32_t kNoExecSeal = 0x0008;  // of memfd_create, 6.3
+  constexpr std::uint32_t kPeerPidfd = 77;       // of getsockopt, 6.5
+  constexpr std::uint32_t kPassRights = 83;      // of setsockopt, 6.16
+  constexpr std::uint32_t kPopulateWrite = 23;   // of madvise, 5.14
+  using Kind = ArgumentTest::Kind;
+  return refuse_syscall(SYS_memfd_create, EINVAL, {Kind::kHasBit, 1, kNoExecSeal}) &&
+         refuse_syscall(SYS_getsockopt, ENOPROTOOPT, {Kind::kEquals, 2, kPeerPidfd}) &&
+         refuse_syscall(SYS_setsockopt, ENOPROTOOPT, {Kind::kEquals, 2, kPassRights}) &&
+         refuse_syscall(SYS_madvise, EINVAL, {Kind::kEquals, 2, kPopulateWrite});
 }
 
 }  // namespace allot::test

@@ -21,4 +21,7 @@ struct ArgumentTest {
 /// not allow such a filter.
 [[nodiscard]] bool refuse_syscall(long number, int error, ArgumentTest test = {});
 
+/// The same, for all that Allot uses and the oldest kernel that it runs on has not.
+[[nodiscard]] bool refuse_what_older_kernels_lack();
+
 }  // namespace allot::test
