@@ -151,7 +151,7 @@ class ClientKillProcess : public test::ServedRegion {
  private:
   static constexpr std::size_t kAtOnce = 2;
   // To free the notes takes longer than all the rest: one in so many does.
-  static constexpr std::uint64_t kNotesEach = 17;
+  static constexpr std::uint64_t kNotesEach = 33;
   static constexpr std::uint64_t kNotesStep = 29;  // over their states, of which a run sees few
   std::array<Victim, kAtOnce> victims_{Victim('0'), Victim('1')};
   std::array<std::uint64_t, 2> stores_{};  // of a life that does not, and of one that does

@@ -65,10 +65,10 @@ void PairedClient::live() {
 void PairedClient::finish() {
   mine_.leaves = true;
   take(0, Mailbox::kGifts);
-  for (const FilledBlock& block : held_) free_filled(session_, block);
   for (std::size_t gift = 0; gift < Mailbox::kGifts; ++gift) {
     if (offered_.at(gift)) retract(gift);
   }
+  for (const FilledBlock& block : held_) free_filled(session_, block);
   if (arena_) read_the_arena();
   arena_ = SharedArena();
   kept_ = Arena();
@@ -112,7 +112,7 @@ void PairedClient::retract(std::size_t gift) {
   offered_.at(gift) = false;
   const auto block = session_.retract(Handle::from_bits(mine_.gifts.at(gift)));
   if (block) {
-    free_filled(session_, {*block, gift_bytes(gift), my_seed_ + gift});
+    held_.push_back({*block, gift_bytes(gift), my_seed_ + gift});
     return;
   }
   const Errc errc = block.error().errc();

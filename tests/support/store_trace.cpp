@@ -5,6 +5,7 @@
 #include <ucontext.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 
@@ -23,11 +24,11 @@ constexpr std::size_t kMostStored = 64;
 // What the handlers work on, of the trace that runs.
 struct Trace {
   const Areas* areas = nullptr;
-  std::vector<std::vector<std::byte>> before;  // as of the latest step
   std::size_t page_bytes = 0;
-  std::size_t area = 0;   // of the store that is let through
-  std::size_t page = 0;   // offset of its page
-  std::size_t place = 0;  // of its first byte
+  std::size_t area = 0;                         // of the store that is let through
+  std::size_t page = 0;                         // offset of its page
+  std::size_t place = 0;                        // of its first byte
+  std::array<std::byte, kMostStored> before{};  // what lies there
   const std::function<void(const StoredBytes&)>* stored = nullptr;
 };
 Trace* running = nullptr;
@@ -47,6 +48,8 @@ void on_fault(int /*signal*/, siginfo_t* info, void* context) {
     running->area = i;
     running->place = static_cast<std::size_t>(address - area.data());
     running->page = running->place / running->page_bytes * running->page_bytes;
+    const std::size_t bytes = std::min(kMostStored, area.size() - running->place);
+    std::memcpy(running->before.data(), address, bytes);
     protect(PROT_READ | PROT_WRITE);
     static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] |= kTrapFlag;
     return;
@@ -58,16 +61,16 @@ void on_step(int /*signal*/, siginfo_t* /*info*/, void* context) {
   static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~kTrapFlag;
   protect(PROT_READ);
   const std::span<std::byte> area = (*running->areas)[running->area];
-  std::byte* const before = running->before[running->area].data();
-  const std::size_t end = std::min(running->place + kMostStored, area.size());
-  const auto [first, ignored] =
-      std::mismatch(area.data() + running->place, area.data() + end, before + running->place);
-  if (first == area.data() + end) return;
-  std::size_t last = end;
-  const auto begin = static_cast<std::size_t>(first - area.data());
-  while (area[last - 1] == before[last - 1]) --last;
-  std::memcpy(before + begin, first, last - begin);
-  (*running->stored)({running->area, begin, {first, area.data() + last}});
+  const auto bytes =
+      area.subspan(running->place, std::min(kMostStored, area.size() - running->place));
+  const std::byte* const before = running->before.data();
+  const auto [first, ignored] = std::mismatch(bytes.begin(), bytes.end(), before);
+  if (first == bytes.end()) return;
+  std::size_t last = bytes.size();
+  while (bytes[last - 1] == before[last - 1]) --last;
+  const auto begin = running->place + static_cast<std::size_t>(first - bytes.begin());
+  (*running->stored)(
+      {running->area, begin, {first, bytes.begin() + static_cast<std::ptrdiff_t>(last)}});
 }
 
 }  // namespace
@@ -78,7 +81,6 @@ void trace_each_store(const Areas& areas, const std::function<void()>& code,
   trace.areas = &areas;
   trace.stored = &stored;
   trace.page_bytes = platform::page_size_bytes();
-  for (const auto& area : areas) trace.before.emplace_back(area.begin(), area.end());
 
   struct sigaction fault {};
   fault.sa_sigaction = &on_fault;
