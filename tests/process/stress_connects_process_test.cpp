@@ -5,11 +5,14 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stdexcept>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -55,8 +58,8 @@ protocol::Wire random_bytes(Random& random) {
   return bytes;
 }
 
-// One connection, which is closed at the end whatever came of it.
-void connect_and_leave(const std::filesystem::path& socket, std::uint64_t seed) {
+// One connection, which is closed at the end whatever came of it. True if it had a session.
+bool connect_and_leave(const std::filesystem::path& socket, std::uint64_t seed) {
   Random random(seed);
   RawClient client(socket);
   switch (random.below(4U)) {
@@ -72,8 +75,10 @@ void connect_and_leave(const std::filesystem::path& socket, std::uint64_t seed) 
     default:  // is somebody, and asks for something that it does not wait for
       if (client.hello().errc() == Errc::kOk) {
         client.send({2, protocol::GrantRequest{1, 1, region::kDefaultWords, 1}});
+        return true;
       }
   }
+  return false;
 }
 
 TEST(StressConnects, TenThousandAtOnceFailNoCallOfAnother) {
@@ -81,15 +86,23 @@ TEST(StressConnects, TenThousandAtOnceFailNoCallOfAnother) {
   Bystander bystander(daemon.client_socket());
   const SeedRange range = seeds(kConnects);
   std::atomic<std::uint64_t> next{0};
+  std::atomic<int> served{0};
   const auto begun = Clock::now();
   run_threads(kThreads, [&](std::size_t) {
     for (std::uint64_t i = next++; i < range.count; i = next++) {
-      connect_and_leave(daemon.client_socket(), range.first + i);
+      try {
+        served += connect_and_leave(daemon.client_socket(), range.first + i) ? 1 : 0;
+      } catch (const std::runtime_error& refused) {
+        ADD_FAILURE() << refused.what();
+        return;
+      }
     }
   });
   const std::chrono::duration<double> took = Clock::now() - begun;
   const Bystander::Work work = bystander.work();
   EXPECT_GT(work.rounds, 0U);
+  EXPECT_GT(served, 0);
+  RecordProperty("sessions", served);
   RecordProperty("connects", static_cast<int>(range.count));
   RecordProperty("connects_per_second",
                  static_cast<int>(static_cast<double>(range.count) / took.count()));
