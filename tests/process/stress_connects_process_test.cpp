@@ -102,7 +102,7 @@ TEST(StressConnects, TenThousandAtOnceFailNoCallOfAnother) {
   const Bystander::Work work = bystander.work();
   EXPECT_GT(work.rounds, 0U);
   EXPECT_GT(served, 0);
-  RecordProperty("sessions", served);
+  RecordProperty("served_connects", served);
   RecordProperty("connects", static_cast<int>(range.count));
   RecordProperty("connects_per_second",
                  static_cast<int>(static_cast<double>(range.count) / took.count()));

@@ -229,7 +229,7 @@ def run_part(part, build, minutes, directory):
         sums["tests"] += len(tests)
         for test in tests:
             for name, value in test.items():
-                if name not in ("name", "line", "file", "time", "timestamp") and str(value).isdigit():
+                if name not in ("name", "line", "value_param") and str(value).isdigit():
                     add_property(sums, name, int(value))
         if time.monotonic() > end:
             return sums, []
