@@ -206,23 +206,18 @@ void Server::send(core::ConnectionId to, const protocol::Message& message,
 
 void Server::welcome(ClientConnection& connection, const core::Send& one) {
   const core::SessionKey session = *one.welcome;
+  const auto refuse = [&](const char* what, const Error& error) {
+    log_error(std::string(what) + " for a new session: " + error.message());
+    send(one.to, {one.message.request, protocol::make_failure(error)});
+    end_connection(one.to, std::nullopt);
+    core::Service::image_gone(session);  // nobody can ever map what was not sent
+  };
   auto presence = platform::make_presence_file("allot:presence");
-  if (!presence) {
-    log_error("no presence file for a new session: " + presence.error().message());
-    send(one.to, {one.message.request, protocol::make_failure(presence.error())});
-    end_connection(one.to, std::nullopt);
-    core::Service::image_gone(session);  // nobody can ever map what was not made
-    return;
-  }
+  if (!presence) return refuse("no presence file", presence.error());
   const WatchKey key{session.region, session.incarnation};
-  if (auto watched =
-          watch(session, one.to, std::move(*presence), connection.take_pidfd(), connection.peer());
-      !watched) {
-    log_error("a new session cannot be watched: " + watched.error().message());
-    end_connection(one.to, std::nullopt);
-    core::Service::image_gone(session);
-    return;
-  }
+  const auto watching =
+      watch(session, one.to, std::move(*presence), connection.take_pidfd(), connection.peer());
+  if (!watching) return refuse("no watch", watching.error());
   log_debug("session " + std::to_string(session.id) + " in region " + session.region->name() +
             ": pid " + std::to_string(connection.peer().pid) + " of uid " +
             std::to_string(connection.peer().uid));

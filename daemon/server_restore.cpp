@@ -19,6 +19,7 @@
 #include "shared/platform/memfd.hpp"
 #include "shared/platform/pidfd.hpp"
 #include "shared/platform/random.hpp"
+#include "shared/platform/system_error.hpp"
 
 namespace allot::daemon {
 
@@ -26,13 +27,13 @@ namespace {
 
 constexpr std::uint32_t kRegionTags = 1023;
 
-// Whether the number of a stored pidfd's process can be believed.
+// Whether the number of a stored pidfd's process can be believed. An error: that cannot be told now.
 Expected<bool> pidfds_tell_pids() {
   const auto own = platform::pidfd_open(::getpid());
-  if (!own) return own.error();
-  const auto pid = platform::pid_of(*own);
-  if (!pid) return pid.error();
-  return *pid == ::getpid();
+  const auto pid = own ? platform::pid_of(*own) : Expected<pid_t>(own.error());
+  if (pid) return *pid == ::getpid();
+  if (platform::is_shortage(pid.error().code)) return pid.error();
+  return false;  // an old kernel, or no /proc
 }
 
 }  // namespace
