@@ -83,24 +83,27 @@ bool commit_fails(MachineChanges& all) noexcept {
 
 extern "C" {
 
-int clock_gettime(clockid_t clock, timespec* time) noexcept {
-  const long failed = ::syscall(SYS_clock_gettime, clock, time);
+// Parameters have the names of the headers.
+int clock_gettime(clockid_t clock_id, timespec* tp) noexcept {
+  const long failed = ::syscall(SYS_clock_gettime, clock_id, tp);
   const std::int64_t ahead =
-      clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID ? 0 : ahead_ns(clock);
+      clock_id == CLOCK_PROCESS_CPUTIME_ID || clock_id == CLOCK_THREAD_CPUTIME_ID
+          ? 0
+          : ahead_ns(clock_id);
   if (failed == 0 && ahead != 0) {
-    *time = moved(*time, ahead);
+    *tp = moved(*tp, ahead);
     ++changes()->looks;
   }
   return static_cast<int>(failed);
 }
 
-int timerfd_settime(int timer, int flags, const itimerspec* wanted, itimerspec* old) noexcept {
-  itimerspec when = *wanted;
+int timerfd_settime(int ufd, int flags, const itimerspec* utmr, itimerspec* otmr) noexcept {
+  itimerspec when = *utmr;
   const bool is_absolute = (flags & TFD_TIMER_ABSTIME) != 0;
   if (is_absolute && (when.it_value.tv_sec != 0 || when.it_value.tv_nsec != 0)) {
     when.it_value = moved(when.it_value, -ahead_ns(CLOCK_MONOTONIC));
   }
-  return static_cast<int>(::syscall(SYS_timerfd_settime, timer, flags, &when, old));
+  return static_cast<int>(::syscall(SYS_timerfd_settime, ufd, flags, &when, otmr));
 }
 
 // NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name)
@@ -119,7 +122,7 @@ int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock,
   return next(mutex, clock, &when);
 }
 
-int fallocate(int file, int mode, off_t offset, off_t length) {
+int fallocate(int fd, int mode, off_t offset, off_t len) {
   MachineChanges* const all = changes();
   int error = 0;
   if (all != nullptr && mode == 0 && commit_fails(*all)) error = all->commit_error;
@@ -129,7 +132,7 @@ int fallocate(int file, int mode, off_t offset, off_t length) {
     errno = error;
     return -1;
   }
-  return static_cast<int>(::syscall(SYS_fallocate, file, mode, offset, length));
+  return static_cast<int>(::syscall(SYS_fallocate, fd, mode, offset, len));
 }
 
 }  // extern "C"
