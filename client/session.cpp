@@ -183,25 +183,37 @@ Expected<void*> Session::retract(Handle handle) noexcept {
   return state_->retract(handle);
 }
 
-std::vector<Handle> Session::offers() const { return state_->offers(); }
+std::vector<Handle> Session::offers() const {
+  const detail::DebuggedCall call(state_->debug());
+  return state_->offers();
+}
 
 Expected<Handle> Session::publish(std::string_view name, void* block) {
+  const detail::DebuggedCall call(state_->debug());
   return state_->publish(name, block);
 }
 
-Expected<FoundBlock> Session::find(std::string_view name) { return state_->find(name); }
+Expected<FoundBlock> Session::find(std::string_view name) {
+  const detail::DebuggedCall call(state_->debug());
+  return state_->find(name);
+}
 
-Expected<void> Session::unpin(Handle handle) { return state_->unpin(handle); }
+Expected<void> Session::unpin(Handle handle) {
+  const detail::DebuggedCall call(state_->debug());
+  return state_->unpin(handle);
+}
 
 void Session::end_pin(Handle handle) noexcept { state_->end_pin(handle); }
 
 Expected<void> Session::unpublish(std::string_view name, Handle handle) {
+  const detail::DebuggedCall call(state_->debug());
   return state_->unpublish(name, handle);
 }
 
 SessionId Session::id() const noexcept { return state_->id(); }
 
 Expected<void> Session::on_exit(const SessionId& other, std::function<void()> callback) {
+  const detail::DebuggedCall call(state_->debug());
   return state_->on_exit(other, std::move(callback));
 }
 

@@ -157,7 +157,10 @@ Expected<std::string> SessionState::heap_profile() {
 
 namespace allot {
 
-Expected<std::string> Session::heap_profile() const { return state_->heap_profile(); }
+Expected<std::string> Session::heap_profile() const {
+  const detail::DebuggedCall call(state_->debug());
+  return state_->heap_profile();
+}
 
 Expected<void> Session::write_heap_profile(const std::filesystem::path& path) const {
   auto text = heap_profile();

@@ -53,6 +53,14 @@ bool server_is_trusted(const platform::Descriptor& socket, const std::filesystem
   return server->uid == status.st_uid || server->uid == 0 || server->uid == ::geteuid();
 }
 
+// The kernel has no memory for a message just now, and says nothing when it has: the connection is as it
+// was, and the session too.
+Expected<void> wait_for_kernel(platform::Deadline deadline) {
+  if (std::chrono::steady_clock::now() >= deadline) return Error(Errc::kDeadline);
+  (void)::poll(nullptr, 0, 1);
+  return {};
+}
+
 }  // namespace
 
 std::vector<std::filesystem::path> socket_candidates(const std::filesystem::path& option) {
@@ -101,6 +109,10 @@ Expected<void> SocketChannel::send(const p::Message& message, platform::Deadline
   for (;;) {
     auto sent = platform::send_message(socket_, p::encode(message));
     if (sent) return {};
+    if (platform::is_shortage(sent.error().code)) {
+      if (auto waited = wait_for_kernel(deadline); !waited) return waited.error();
+      continue;
+    }
     if (!platform::would_block(sent.error())) return gone(sent.error());
     // The daemon has not read what lies before this.
     if (auto ready = platform::wait_writable(socket_, deadline); !ready) return ready.error();
@@ -115,6 +127,10 @@ Expected<SocketChannel::Answer> SocketChannel::receive(platform::Deadline deadli
     auto received = platform::receive_message(socket_, wire, platform::Descriptors::kAccept);
     if (!received) {
       if (platform::would_block(received.error())) continue;
+      if (platform::is_shortage(received.error().code)) {
+        if (auto waited = wait_for_kernel(deadline); !waited) return waited.error();
+        continue;
+      }
       return gone(received.error());
     }
     if (received->size_bytes == 0) {

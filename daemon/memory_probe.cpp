@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -89,6 +90,9 @@ std::string MemoryProbe::KernelFile::text() {
   for (;;) {
     const auto got =
         ::pread(file_.get(), part.data(), part.size(), static_cast<off_t>(text.size()));
+    if (got < 0 && errno == EINTR) continue;
+    // A group's files are made anew when its controller is switched off and on again.
+    if (got < 0) file_.reset();
     if (got <= 0) return text;
     text.append(part.data(), static_cast<std::size_t>(got));
   }

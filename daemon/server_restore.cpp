@@ -168,8 +168,8 @@ Expected<bool> Server::is_process_of(const SessionWatch& watch, const core::Peer
   }
   if (!*pidfds_tell_pids_) return false;
   const auto pid = platform::pid_of(watch.pidfd());
-  if (!pid) return pid.error();
-  return *pid == peer.pid && !platform::has_exited(watch.pidfd());
+  if (!pid && platform::is_shortage(pid.error().code)) return pid.error();
+  return pid && *pid == peer.pid && !platform::has_exited(watch.pidfd());
 }
 
 void Server::resume(const core::PendingResume& pending) {

@@ -26,7 +26,8 @@ inline Error system_error(std::string call) {
 [[nodiscard]] inline bool is_shortage(const std::error_code& code) noexcept {
   return code == std::errc::too_many_files_open ||
          code == std::errc::too_many_files_open_in_system || code == std::errc::not_enough_memory ||
-         code == std::errc::no_buffer_space || code == std::errc::interrupted;
+         code == std::errc::no_buffer_space || code == std::errc::interrupted ||
+         code == std::error_code(ETOOMANYREFS, std::generic_category());
 }
 
 }  // namespace allot::platform

@@ -120,12 +120,13 @@ TEST_P(StressMemory, ACallIsRefusedAtEachCommitItNeedsAndNobodyElseIs) {
       Session victim = connect(2);
       (void)one.trim();
       const std::uint64_t granted = stats().granted_bytes;
-      bool is_refused = true;
-      for (std::int64_t spare = 0; is_refused; ++spare, ++states) {
+      bool is_short = true;
+      for (std::int64_t spare = 0; is_short; ++spare, ++states) {
         const std::uint64_t failures = machine()->failures;
         end_memory_after(spare);
         const Expected<void> result = call(victim);
-        is_refused = machine()->failures != failures;
+        is_short = machine()->failures != failures;
+        EXPECT_FALSE(spare == 0 && result) << "it had nothing to take this from";
         if (!result) {
           EXPECT_TRUE(refused(result, Errc::kMachineFull));
           const std::string& detail = result.error().detail;  // an arena says no more than the Errc
@@ -165,8 +166,10 @@ TEST_P(StressMemory, ADaemonThatFindsNoMemoryAtItsStartTriesAgain) {
   EXPECT_THAT(daemon().log(), HasSubstr(std::strerror(GetParam())));
   have_memory();
   (void)bystander.finish();
+  await_no_data();
   const RegionCheck found = check();
   EXPECT_TRUE(found.is_clean) << found.text;
+  EXPECT_EQ(found.granted_bytes, 0U);
 }
 
 TEST_P(StressMemory, WhatCannotBeGivenBackIsTriedAgain) {

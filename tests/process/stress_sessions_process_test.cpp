@@ -125,9 +125,8 @@ TEST_F(StressRecovery, OfAMillionBlocksAloneAndWhileOthersAreServed) {
   Bystander bystander(daemon().client_socket());
   const auto beside = kill_microseconds(kRounds / 2);
   const Bystander::Work work = bystander.finish();
-  EXPECT_GT(work.rounds, kRounds / 2);
   RecordProperty("recovery_median_us_beside_another", beside.at(beside.size() / 2));
-  RecordProperty("longest_round_of_another_us", static_cast<int>(work.longest_round_us));
+  RecordProperty("longest_round_beside_recovery_us", static_cast<int>(work.longest_round_us));
   const auto deadline = Clock::now() + kPatience;
   while (stats_of_region(daemon().control_socket()).sessions != 1) {
     ASSERT_LT(Clock::now(), deadline);

@@ -20,6 +20,7 @@
 #include <cstring>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -106,10 +107,8 @@ class Load {
   /// Where the region begins. Of no other block a handle is made but to give it: it slows its free.
   void find_data() {
     auto* const block = static_cast<unsigned char*>(session_.allocate(sizeof(Label)));
-    if (block == nullptr) return fail("allocate", allot::Session::last_error());
-    const auto handle = session_.handle_of(block);
-    if (!handle) return fail("handle_of", handle.error());
-    data_ = block - handle->offset_bytes();
+    if (block == nullptr) throw std::runtime_error(allot::Session::last_error().message());
+    data_ = block - session_.handle_of(block).value().offset_bytes();
     (void)session_.free(block);
   }
 

@@ -80,10 +80,10 @@ class Owners {
     }
     return {};
   }
-  /// The same, of the first client behind ours that has one; of ours, if nobody else has.
+  /// The same, of the first client behind ours that has one; never of ours.
   [[nodiscard]] Gift take() {
     Gift gift;
-    for (std::size_t i = 1; i <= kClients && !gift.handle; ++i) {
+    for (std::size_t i = 1; i < kClients && !gift.handle; ++i) {
       gift = take_from((client_ + i) % kClients);
     }
     return gift;
