@@ -35,8 +35,10 @@ using allot::Handle;
 using allot::soak::Owners;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kRoundOperations = 20'000;
+constexpr std::size_t kStepOperations = 20'000;
+constexpr std::size_t kRoundOperations = 500;  // short, for who is killed in one has not counted it
 constexpr std::size_t kLargeEach = 500;  // operations for one large block, which needs the daemon
+constexpr std::size_t kTrimEach = 20'000;
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;
 
 struct Counts {
@@ -75,12 +77,13 @@ class Load {
     if (owners_) find_data();
   }
 
-  Counts round() {
+  Counts round(std::size_t operations) {
     counts_ = {};
-    for (std::size_t i = 0; i < kRoundOperations && is_good(counts_); ++i) {
-      step(i % kLargeEach == 0);
+    for (std::size_t i = 0; i < operations && is_good(counts_); ++i) {
+      ++steps_;
+      step(steps_ % kLargeEach == 0);
+      if (steps_ % kTrimEach == 0) (void)timed([&] { return session_.trim(); });
     }
-    (void)timed([&] { return session_.trim(); });
     return counts_;
   }
   Counts end() {
@@ -211,6 +214,7 @@ class Load {
   const unsigned char* data_ = nullptr;
   std::vector<Block> blocks_;
   std::size_t bytes_ = 0;
+  std::uint64_t steps_ = 0;
   Counts counts_;
 };
 
@@ -257,7 +261,9 @@ int main(int argc, char** argv) {
   }
   Load load(std::move(*session), owners);
   bool is_fine = true;
-  while (is_fine && goes_on(by_step)) is_fine = print(load.round());
+  while (is_fine && goes_on(by_step)) {
+    is_fine = print(load.round(by_step ? kStepOperations : kRoundOperations));
+  }
   is_fine = print(load.end()) && is_fine;
   return is_fine ? 0 : 1;
 }
