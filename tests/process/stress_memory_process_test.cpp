@@ -157,15 +157,18 @@ TEST_P(StressMemory, ACallIsRefusedAtEachCommitItNeedsAndNobodyElseIs) {
 }
 
 TEST_P(StressMemory, ADaemonThatFindsNoMemoryAtItsStartTriesAgain) {
-  Bystander bystander(daemon().client_socket());
-  (void)bystander.work();
+  Session one = connect(0);
+  Session other = connect(1);
+  expect_hand_over(one, other);
   const LogWatch log(daemon());
   end_memory_after(0);
   ASSERT_EQ(::kill(allotd().daemon(), SIGKILL), 0);
   log.await("ended with status 1");
   EXPECT_THAT(daemon().log(), HasSubstr(std::strerror(GetParam())));
   have_memory();
-  (void)bystander.finish();
+  expect_hand_over(one, other);
+  EXPECT_TRUE(allocate(one, 8 * kMiB)) << "of the next daemon";
+  for (Session* const session : {&one, &other}) session->close();
   await_no_data();
   const RegionCheck found = check();
   EXPECT_TRUE(found.is_clean) << found.text;
