@@ -8,9 +8,9 @@
 #include <allot/detail/fast_heap.hpp>
 
 #include "client/debug_options.hpp"
-#include "client/debug_state.hpp"
 #include "client/heap_table.hpp"
 #include "client/process.hpp"
+#include "client/session_call.hpp"
 #include "client/session_state.hpp"
 #include "client/socket_channel.hpp"
 
@@ -121,29 +121,25 @@ void* Session::allocate(std::size_t size_bytes) noexcept {
   if (detail::try_pop_bytes(detail::this_threads_fast_heap(heap_entry_), size_bytes, block))
       [[likely]]
     return block;
-  const detail::DebuggedCall call(state_->debug());
-  return state_->allocate(size_bytes, 1);
+  return detail::SessionCall(*state_)->allocate(size_bytes, 1);
 }
 
 void* Session::allocate_aligned(std::size_t size_bytes, std::size_t alignment) noexcept {
   if (alignment <= region::kMinBlockBytes && alignment != 0 && (alignment & (alignment - 1)) == 0) {
     return allocate(size_bytes);
   }
-  const detail::DebuggedCall call(state_->debug());
-  return state_->allocate(size_bytes, alignment);
+  return detail::SessionCall(*state_)->allocate(size_bytes, alignment);
 }
 
 Errc Session::free(void* block) noexcept {
   if (detail::try_push(detail::this_threads_fast_heap(heap_entry_), block)) [[likely]]
     return Errc::kOk;
-  const detail::DebuggedCall call(state_->debug());
-  return state_->free(block);
+  return detail::SessionCall(*state_)->free(block);
 }
 
 void* Session::reallocate(void* block, std::size_t size_bytes) noexcept {
-  if (block == nullptr) return allocate(size_bytes);
-  const detail::DebuggedCall call(state_->debug());
-  return state_->reallocate(block, size_bytes);
+  return block == nullptr ? allocate(size_bytes)
+                          : detail::SessionCall(*state_)->reallocate(block, size_bytes);
 }
 
 std::size_t Session::usable_size(const void* block) const noexcept {
@@ -156,65 +152,48 @@ const Error& Session::last_error() noexcept {
   return slot != nullptr ? *slot : kEnding;
 }
 
-std::size_t Session::trim() noexcept {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->trim();
-}
+std::size_t Session::trim() noexcept { return detail::SessionCall(*state_)->trim(); }
 
 Expected<Handle> Session::handle_of(const void* block) noexcept {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->expose(block, false);
+  return detail::SessionCall(*state_)->expose(block, false);
 }
 
 Expected<void*> Session::resolve(Handle handle) noexcept { return state_->resolve(handle); }
 
 Expected<Handle> Session::offer(const void* block) noexcept {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->expose(block, true);
+  return detail::SessionCall(*state_)->expose(block, true);
 }
 
 Expected<void*> Session::adopt(Handle handle) noexcept {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->adopt(handle);
+  return detail::SessionCall(*state_)->adopt(handle);
 }
 
 Expected<void*> Session::retract(Handle handle) noexcept {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->retract(handle);
+  return detail::SessionCall(*state_)->retract(handle);
 }
 
-std::vector<Handle> Session::offers() const {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->offers();
-}
+std::vector<Handle> Session::offers() const { return detail::SessionCall(*state_)->offers(); }
 
 Expected<Handle> Session::publish(std::string_view name, void* block) {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->publish(name, block);
+  return detail::SessionCall(*state_)->publish(name, block);
 }
 
 Expected<FoundBlock> Session::find(std::string_view name) {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->find(name);
+  return detail::SessionCall(*state_)->find(name);
 }
 
-Expected<void> Session::unpin(Handle handle) {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->unpin(handle);
-}
+Expected<void> Session::unpin(Handle handle) { return detail::SessionCall(*state_)->unpin(handle); }
 
 void Session::end_pin(Handle handle) noexcept { state_->end_pin(handle); }
 
 Expected<void> Session::unpublish(std::string_view name, Handle handle) {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->unpublish(name, handle);
+  return detail::SessionCall(*state_)->unpublish(name, handle);
 }
 
 SessionId Session::id() const noexcept { return state_->id(); }
 
 Expected<void> Session::on_exit(const SessionId& other, std::function<void()> callback) {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->on_exit(other, std::move(callback));
+  return detail::SessionCall(*state_)->on_exit(other, std::move(callback));
 }
 
 void Session::close() noexcept { state_->close(); }

@@ -9,6 +9,7 @@
 
 #include "client/debug_state.hpp"
 #include "client/heap_profile.hpp"
+#include "client/session_call.hpp"
 #include "client/session_state.hpp"
 
 namespace allot::detail {
@@ -158,8 +159,7 @@ Expected<std::string> SessionState::heap_profile() {
 namespace allot {
 
 Expected<std::string> Session::heap_profile() const {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->heap_profile();
+  return detail::SessionCall(*state_)->heap_profile();
 }
 
 Expected<void> Session::write_heap_profile(const std::filesystem::path& path) const {

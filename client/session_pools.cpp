@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "client/debug_state.hpp"
+#include "client/session_call.hpp"
 #include "client/session_state.hpp"
 
 namespace allot {
@@ -128,47 +128,38 @@ Expected<BlockPool> BlockPool::open(const Session& session, const BlockPoolOptio
 }
 
 void* BlockPool::allocate_slowly() noexcept {
-  auto& state = detail::SessionAccess::state(session_);
-  const detail::DebuggedCall call(state.debug());
-  return state.allocate_in_pool(bin_);
+  return detail::SessionCall(detail::SessionAccess::state(session_))->allocate_in_pool(bin_);
 }
 
 Errc BlockPool::free_slowly(void* block) noexcept {
-  auto& state = detail::SessionAccess::state(session_);
-  const detail::DebuggedCall call(state.debug());
-  return state.free_n({&block, 1}, bin_, block_bytes_).errc;
+  return detail::SessionCall(detail::SessionAccess::state(session_))
+      ->free_n({&block, 1}, bin_, block_bytes_)
+      .errc;
 }
 
 Batch BlockPool::allocate_n(std::span<void*> blocks) noexcept {
-  auto& state = detail::SessionAccess::state(session_);
-  const detail::DebuggedCall call(state.debug());
-  return state.allocate_n(bin_, blocks);
+  return detail::SessionCall(detail::SessionAccess::state(session_))->allocate_n(bin_, blocks);
 }
 
 Batch BlockPool::free_n(std::span<void* const> blocks) noexcept {
-  auto& state = detail::SessionAccess::state(session_);
-  const detail::DebuggedCall call(state.debug());
-  return state.free_n(blocks, bin_, block_bytes_);
+  return detail::SessionCall(detail::SessionAccess::state(session_))
+      ->free_n(blocks, bin_, block_bytes_);
 }
 
 Batch Session::allocate_n(std::size_t size_bytes, std::span<void*> blocks) noexcept {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->allocate_n(size_bytes, blocks);
+  return detail::SessionCall(*state_)->allocate_n(size_bytes, blocks);
 }
 
 Batch Session::free_n(std::span<void* const> blocks) noexcept {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->free_n(blocks);
+  return detail::SessionCall(*state_)->free_n(blocks);
 }
 
 Batch Session::offer_n(std::span<const void* const> blocks, std::span<Handle> handles) noexcept {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->offer_n(blocks, handles);
+  return detail::SessionCall(*state_)->offer_n(blocks, handles);
 }
 
 Batch Session::adopt_n(std::span<const Handle> handles, std::span<void*> blocks) noexcept {
-  const detail::DebuggedCall call(state_->debug());
-  return state_->adopt_n(handles, blocks);
+  return detail::SessionCall(*state_)->adopt_n(handles, blocks);
 }
 
 }  // namespace allot

@@ -15,7 +15,6 @@
 
 #include <poll.h>
 
-#include <cerrno>
 #include <memory>
 #include <utility>
 
@@ -24,6 +23,7 @@
 #include <boost/system/error_code.hpp>
 
 #include "shared/platform/descriptor.hpp"
+#include "shared/platform/poll_now.hpp"
 
 namespace allot::daemon {
 
@@ -79,10 +79,7 @@ class AsyncDescriptor {
   // next one, with its queued event: the wait for a new process's exit then ends with an old one's.
   [[nodiscard]] bool is_ready(short event) const {
     pollfd one{descriptor_.get(), event, 0};
-    int ready = 0;
-    while ((ready = ::poll(&one, 1, 0)) < 0 && errno == EINTR) {
-    }
-    return ready != 0;
+    return platform::poll_now(one) != 0;
   }
 
   platform::Descriptor descriptor_;

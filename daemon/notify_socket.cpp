@@ -50,12 +50,6 @@ Expected<platform::Descriptor> connect_to_manager() {
   return platform::Descriptor();
 }
 
-// The kernel will have room again, and cannot say when: too many descriptors under way, or memory.
-bool passes_by_itself(const Error& error) {
-  return error.code == std::errc::no_buffer_space || error.code == std::errc::not_enough_memory ||
-         error.code == std::error_code(ETOOMANYREFS, std::generic_category());
-}
-
 }  // namespace
 
 NotifySocket::NotifySocket(boost::asio::io_context& context, Timers& timers)
@@ -107,7 +101,8 @@ std::optional<Error> NotifySocket::deliver(std::string_view text, int descriptor
   const auto sent =
       platform::send_message(socket_.get(), std::as_bytes(std::span(text)), descriptors);
   if (sent) return std::nullopt;
-  if (platform::would_block(sent.error()) || passes_by_itself(sent.error())) return sent.error();
+  if (platform::would_block(sent.error()) || platform::is_shortage(sent.error().code))
+    return sent.error();
   refuse(sent.error(), refused);
   return std::nullopt;
 }

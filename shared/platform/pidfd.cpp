@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 
+#include "shared/platform/poll_now.hpp"
 #include "shared/platform/system_error.hpp"
 
 namespace allot::platform {
@@ -22,10 +23,7 @@ Expected<Descriptor> pidfd_open(pid_t pid) {
 
 bool has_exited(const Descriptor& pidfd) noexcept {
   pollfd poll_entry{pidfd.get(), POLLIN, 0};
-  int ready = 0;
-  while ((ready = ::poll(&poll_entry, 1, 0)) < 0 && errno == EINTR) {
-  }
-  return ready == 1 && (poll_entry.revents & POLLIN) != 0;
+  return poll_now(poll_entry) == 1 && (poll_entry.revents & POLLIN) != 0;
 }
 
 Expected<pid_t> pid_of(const Descriptor& pidfd) {

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "shared/platform/pidfd.hpp"
+#include "shared/platform/poll_now.hpp"
 #include "shared/platform/system_error.hpp"
 
 #ifndef SO_PEERPIDFD
@@ -220,10 +221,7 @@ Expected<Received> receive_message(const Descriptor& socket, std::span<std::byte
 
 bool has_hung_up(const Descriptor& socket) noexcept {
   pollfd one{socket.get(), POLLRDHUP, 0};
-  int ready = 0;
-  while ((ready = ::poll(&one, 1, 0)) < 0 && errno == EINTR) {
-  }
-  return ready > 0;
+  return poll_now(one) > 0;
 }
 
 Expected<void> wait_readable(const Descriptor& socket, Deadline deadline) {

@@ -60,8 +60,7 @@ class ClientPairProcess : public testing::Test {
   void SetUp() override {
     if (!kStoreTraceWorks) GTEST_SKIP() << "no trace of stores here";
     // That of directory_ has ended.
-    const auto deadline = Clock::now() + kPatience;
-    while (sessions() != 1) ASSERT_LT(Clock::now(), deadline);
+    await_sessions(control_socket(), 1);
     // How many stores there are. The first to live open windows that those who follow begin with.
     for (int round = 0; round < 2; ++round) {
       const ExitNotice one(session_, pair_.start(0, 0));
@@ -102,6 +101,10 @@ class ClientPairProcess : public testing::Test {
     end_name(session_, kPairName);
   }
   [[nodiscard]] RegionCheck check() const { return check_region(control_socket()); }
+  void expect_clean() const {
+    const auto found = check();
+    EXPECT_TRUE(found.is_clean) << found.text;
+  }
   void expect_nothing_lives() const {
     const auto found = check();
     EXPECT_TRUE(found.is_clean) << found.text;
@@ -159,9 +162,7 @@ class OneOfTwo : public ClientPairProcess {
         if (HasFatalFailure()) return;
       }
       ASSERT_TRUE(exits.at(plan.victim).wait());
-      if (plan.waits && audits) {
-        EXPECT_TRUE(check().is_clean) << check().text;
-      }
+      if (plan.waits && audits) expect_clean();
       if (plan.waits) end_or_go_on(plan, other);
       if (!plan.kills_both) {
         ASSERT_EQ(pair().wait(other), State::kEnded);
@@ -225,7 +226,7 @@ class OneIsStopped : public ClientPairProcess {
     ASSERT_EQ(pair().run(0), State::kEnded) << "it waits for the one that is stopped";
     if (state == State::kStopped) {
       ++stopped_at_;
-      EXPECT_TRUE(check().is_clean) << check().text;
+      expect_clean();
       EXPECT_FALSE(stopped.has_come());
       ASSERT_EQ(pair().run(1), State::kEnded);
     }

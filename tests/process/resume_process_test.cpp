@@ -93,10 +93,7 @@ TEST(Welcome, IsNotSaidWhereTheServiceManagerDoesNotAnswer) {
   const DaemonProcess daemon(ALLOT_ALLOTD_PATH, {.environment = {{"FDSTORE", "100"}}});
   RawClient client(daemon.client_socket());
   EXPECT_EQ(client.hello().errc(), Errc::kTooManySessions);
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (stats_of_region(daemon.control_socket()).sessions != 0) {
-    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
-  }
+  await_sessions(daemon.control_socket(), 0);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // Clocks that jump. The time of day goes forth and back by days at each look and no call is late; the
 // monotonic clock goes forth by hours, so that what waits may be late, and nobody loses anything.
 
-#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
@@ -12,6 +11,7 @@
 #include "tests/support/control_client.hpp"
 #include "tests/support/machine_changes.hpp"
 #include "tests/support/seed.hpp"
+#include "tests/support/served_region.hpp"
 #include "tests/support/supervised.hpp"
 
 namespace allot::test {
@@ -39,11 +39,7 @@ class StressClock : public testing::Test {
   void expect_nothing_left(Bystander& bystander) {
     EXPECT_EQ(stats().sessions, Bystander::kSessions) << "of those who live none has ended";
     (void)bystander.finish();
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (stats().sessions != 0) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
-    const RegionCheck found = check_region(daemon().control_socket());
-    EXPECT_TRUE(found.is_clean) << found.text;
-    EXPECT_EQ(found.granted_bytes, 0U);
+    expect_nobody_and_nothing(daemon().control_socket());
     // Somebody looked at the clocks that this test changes.
     EXPECT_GT(machine_->looks, 0U);
   }

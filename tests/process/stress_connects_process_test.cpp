@@ -33,23 +33,20 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kConnects = 10'000;
 constexpr std::size_t kThreads = 4;
 
+// Waits until there are so many connections, each a session.
+void await_connections(const DaemonProcess& daemon, std::uint64_t wanted) {
+  await_sessions(daemon.control_socket(), wanted);
+  const auto deadline = Clock::now() + kPatience;
+  while (connection_count(daemon.control_socket()) != wanted) ASSERT_LT(Clock::now(), deadline);
+}
+
 // Only the bystander is left, and then nobody.
 void expect_nothing_left(const DaemonProcess& daemon, Bystander& bystander) {
-  const auto deadline = Clock::now() + kPatience;
-  const auto await = [&](std::uint64_t connections, std::uint64_t sessions) {
-    const auto has_come = [&] {
-      return connection_count(daemon.control_socket()) == connections &&
-             stats_of_region(daemon.control_socket()).sessions == sessions;
-    };
-    while (!has_come()) ASSERT_LT(Clock::now(), deadline);
-  };
-  await(Bystander::kSessions, Bystander::kSessions);
+  await_connections(daemon, Bystander::kSessions);
   EXPECT_NO_THROW(RawSession(daemon.client_socket())) << "there is room again";
   (void)bystander.finish();
-  await(0, 0);
-  const RegionCheck found = check_region(daemon.control_socket());
-  EXPECT_TRUE(found.is_clean) << found.text;
-  EXPECT_EQ(found.granted_bytes, 0U);
+  await_connections(daemon, 0);
+  expect_nobody_and_nothing(daemon.control_socket());
 }
 
 protocol::Wire random_bytes(Random& random) {

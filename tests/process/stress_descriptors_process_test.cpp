@@ -30,22 +30,6 @@ RegionStats stats_of(const DaemonProcess& daemon) {
   return stats_of_region(daemon.control_socket());
 }
 
-// A daemon learns from the kernel that a process has ended, but not that it has unmapped a file: it
-// looks again, at last every second.
-void await_sessions(const DaemonProcess& daemon, std::uint64_t wanted) {
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (stats_of(daemon).sessions != wanted) {
-    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << stats_of(daemon).sessions;
-  }
-}
-
-void expect_nothing_left(const DaemonProcess& daemon) {
-  await_sessions(daemon, 0);
-  const RegionCheck found = check_region(daemon.control_socket());
-  EXPECT_TRUE(found.is_clean) << found.text;
-  EXPECT_EQ(found.granted_bytes, 0U);
-}
-
 // Room comes piece by piece, and who asks too early is told so.
 Session connect_at_last(const DaemonProcess& daemon) {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
@@ -87,7 +71,7 @@ TEST(StressDescriptors, WhoIsThereGoesOnAtTheLimitAndOthersAreServedLater) {
   crowd.disperse();
   crowd.leave(crowd.size());
   (void)bystander.finish();
-  expect_nothing_left(daemon);
+  expect_nobody_and_nothing(daemon.control_socket());
 }
 
 TEST(StressDescriptors, ADaemonThatIsKilledAtTheLimitIsFollowedByOneThatHasAll) {
@@ -97,7 +81,7 @@ TEST(StressDescriptors, ADaemonThatIsKilledAtTheLimitIsFollowedByOneThatHasAll) 
   Crowd crowd(daemon);
   come_and_go(daemon, crowd, bystander);
   crowd.disperse();
-  await_sessions(daemon, crowd.size() + Bystander::kSessions);
+  await_sessions(daemon.control_socket(), crowd.size() + Bystander::kSessions);
   const std::uint64_t granted = stats_of(daemon).granted_bytes;
   ASSERT_GE(granted, crowd.size() * region::kGranuleBytes);
   for (int kills = 0; kills < 3; ++kills) {
@@ -111,7 +95,7 @@ TEST(StressDescriptors, ADaemonThatIsKilledAtTheLimitIsFollowedByOneThatHasAll) 
   EXPECT_THAT(daemon.log(), Not(HasSubstr("lost its presence file")));
   crowd.leave(crowd.size());
   (void)bystander.finish();
-  expect_nothing_left(daemon);
+  expect_nobody_and_nothing(daemon.control_socket());
 }
 
 }  // namespace

@@ -127,10 +127,7 @@ TEST_F(StressRecovery, OfAMillionBlocksAloneAndWhileOthersAreServed) {
   const Bystander::Work work = bystander.finish();
   RecordProperty("recovery_median_us_beside_another", beside.at(beside.size() / 2));
   RecordProperty("longest_round_beside_recovery_us", static_cast<int>(work.longest_round_us));
-  const auto deadline = Clock::now() + kPatience;
-  while (stats_of_region(daemon().control_socket()).sessions != 1) {
-    ASSERT_LT(Clock::now(), deadline);
-  }
+  await_sessions(daemon().control_socket(), 1);
   expect_nothing_left();
 }
 

@@ -99,6 +99,9 @@ class Clients:
         self.is_dead[self.life_at[place]] = 1
         self.processes[place].kill()
         self.counts.client_kills += 1
+        self.replace(place)
+
+    def replace(self, place):
         self.end_of(place)
         self.processes[place] = self.start(place)
 
@@ -120,8 +123,7 @@ class Clients:
                 self.counts.add_round(line)
             else:  # it ended by itself
                 self.is_dead[self.life_at[place_of[output]]] = 1
-                self.end_of(place_of[output])
-                self.processes[place_of[output]] = self.start(place_of[output])
+                self.replace(place_of[output])
 
     def end(self):
         for process in self.processes:
@@ -131,9 +133,8 @@ class Clients:
 
 
 def start_daemon(allotd, directory):
-    daemon = subprocess.Popen([allotd, "--supervise", "--runtime-dir", directory,
-                               "--log-level", "error"], stderr=subprocess.DEVNULL)
-    return daemon
+    return subprocess.Popen([allotd, "--supervise", "--runtime-dir", directory,
+                             "--log-level", "error"], stderr=subprocess.DEVNULL)
 
 
 def daemon_pid(directory):

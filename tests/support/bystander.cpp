@@ -7,6 +7,7 @@
 #include <string>
 
 #include "shared/platform/seqpacket.hpp"
+#include "tests/support/daemon_process.hpp"
 #include "tests/support/heap_oracle.hpp"
 
 namespace allot::test {
@@ -77,10 +78,7 @@ class Worker {
 Session connect_again(const std::filesystem::path& socket, std::size_t which) {
   auto path = socket.parent_path();
   for (std::size_t i = 0; i < which; ++i) path /= ".";
-  ConnectOptions options;
-  options.socket_path = path / socket.filename();
-  options.deadline = kPatience;
-  return Session::connect(options).value();
+  return Session::connect(options_for(path / socket.filename())).value();
 }
 
 ALLOT_TEST_ROLE(works_on) {

@@ -52,6 +52,17 @@ platform::Descriptor connect_stream(const std::filesystem::path& path) {
   return socket;
 }
 
+void await_sessions(const std::filesystem::path& control_socket, std::uint64_t wanted) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  for (;;) {
+    const std::uint64_t there = stats_of_region(control_socket).sessions;
+    if (there == wanted) return;
+    if (std::chrono::steady_clock::now() > deadline) {
+      fail(std::to_string(there) + " sessions, and not " + std::to_string(wanted));
+    }
+  }
+}
+
 std::uint64_t connection_count(const std::filesystem::path& control_socket) {
   const json::value answer =
       json::parse(ask_control_socket(control_socket, R"({"request":"version"})"));

@@ -48,6 +48,10 @@ struct RegionStats {
 [[nodiscard]] RegionStats stats_of_region(const std::filesystem::path& control_socket,
                                           std::string_view region = "default");
 
+/// Waits until the region has so many sessions; throws after kPatience. A daemon learns from the kernel
+/// that a process has ended, but not that it has unmapped a file: it looks again, at last every second.
+void await_sessions(const std::filesystem::path& control_socket, std::uint64_t wanted);
+
 /// Clients that the daemon has accepted and that are still there.
 [[nodiscard]] std::uint64_t connection_count(const std::filesystem::path& control_socket);
 

@@ -19,6 +19,8 @@
 #include <variant>
 #include <vector>
 
+#include <allot/session.hpp>
+
 #include "shared/platform/descriptor.hpp"
 #include "shared/platform/runtime_dir.hpp"
 #include "shared/protocol/message.hpp"
@@ -179,5 +181,15 @@ class RawClient {
 };
 
 [[nodiscard]] protocol::Hello make_hello(std::string_view region = "default");
+
+/// To connect to the daemon behind `socket`.
+[[nodiscard]] inline ConnectOptions options_for(const std::filesystem::path& socket,
+                                                const std::string& region = "default") {
+  ConnectOptions options;
+  options.socket_path = socket;
+  options.region = region;
+  options.deadline = kPatience;
+  return options;
+}
 
 }  // namespace allot::test

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "tests/support/agent.hpp"
+#include "tests/support/daemon_process.hpp"
 #include "tests/support/heap_oracle.hpp"
 
 namespace allot::test {
@@ -180,10 +181,7 @@ void play_paired_client(const std::string& socket, Mailbox& mailbox, std::size_t
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   int status = 0;
   try {
-    ConnectOptions options;
-    options.socket_path = socket;
-    options.deadline = kPatience;
-    Session session = Session::connect(options).value();
+    Session session = Session::connect(options_for(socket)).value();
     PairedClient client(session, mailbox, side);
     client.prepare();
     mailbox.sides.at(side).id = session.id();

@@ -32,7 +32,6 @@ using Parcel = std::array<Handle, kParcelSizes.size()>;  // of blocks of these s
   return errc == Errc::kSystem || errc == Errc::kMachineFull || errc == Errc::kTooManySessions;
 }
 
-// Makes calls that may be refused for lack of something. One that was is made again; why is kept.
 class PatientCalls {
  public:
   template <class Call>

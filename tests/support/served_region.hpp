@@ -19,15 +19,6 @@
 
 namespace allot::test {
 
-[[nodiscard]] inline ConnectOptions options_for(const std::filesystem::path& socket,
-                                                const std::string& region = "default") {
-  ConnectOptions options;
-  options.socket_path = socket;
-  options.region = region;
-  options.deadline = kPatience;
-  return options;
-}
-
 /// In a role: connects where the test says, and tells it the session's id.
 [[nodiscard]] inline Session connect_as_told(Link& test) {
   const std::string socket = test.receive_text();
@@ -79,6 +70,14 @@ inline void expect_all_given_back(Session& session, const std::filesystem::path&
     ASSERT_LT(std::chrono::steady_clock::now(), deadline) << check_region(control_socket).text;
     (void)session.trim();
   }
+}
+
+/// Nobody is there any more, soon, and nothing.
+inline void expect_nobody_and_nothing(const std::filesystem::path& control_socket) {
+  await_sessions(control_socket, 0);
+  const RegionCheck found = check_region(control_socket);
+  EXPECT_TRUE(found.is_clean) << found.text;
+  EXPECT_EQ(found.granted_bytes, 0U);
 }
 
 class ServedRegion : public testing::Test {
