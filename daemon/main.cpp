@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -44,6 +45,7 @@ struct CommandLine {
   bool check_config = false;
   bool layout = false;
   bool supervise = false;
+  std::int64_t longest_pause_ms = daemon::RestartPolicy::kLongestPause.count();
 };
 
 void describe(CLI::App& app, CommandLine& line) {
@@ -61,6 +63,12 @@ void describe(CLI::App& app, CommandLine& line) {
   app.add_flag("--supervise", line.supervise,
                "Run the daemon below a parent that keeps its regions and starts it again when it "
                "ends; SIGHUP to the parent: start it anew, of the build that is installed now");
+  app.add_option("--longest-pause", line.longest_pause_ms,
+                 "How long --supervise waits at most before it starts a daemon again that did not "
+                 "live for a second")
+      ->type_name("MS")
+      ->check(CLI::Range(0, 60'000))
+      ->capture_default_str();
   app.add_option("--log-level", line.log_level,
                  std::string(daemon::kLogLevelNames) + "; overrides the configuration")
       ->type_name("LEVEL");
@@ -139,7 +147,8 @@ int run(const CommandLine& line, std::vector<std::string> arguments) {
   }
   daemon::harden_process();
   if (line.supervise) {
-    const auto status = daemon::supervise({options.runtime_dir, std::move(arguments)});
+    const auto status = daemon::supervise({options.runtime_dir, std::move(arguments),
+                                           std::chrono::milliseconds(line.longest_pause_ms)});
     return status ? *status : fail(kCannotStart, status.error().message());
   }
   daemon::start_log(options.config.log_level);

@@ -28,7 +28,7 @@ RestartPolicy::Decision RestartPolicy::ended(int wait_status,
 
 RestartPolicy::Decision RestartPolicy::restart(std::chrono::milliseconds lived) noexcept {
   if (lived >= kShortLife) return {};
-  const auto following = std::clamp(next_pause_ * 2, kFirstPause, kLongestPause);
+  const auto following = std::min(std::max(next_pause_ * 2, kFirstPause), longest_pause_);
   return {Fate::kRestart, std::exchange(next_pause_, following), 0};
 }
 

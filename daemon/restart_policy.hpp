@@ -1,7 +1,7 @@
 // RestartPolicy: what the supervisor does when its daemon has ended by itself.
 //
 // Used by the supervisor only; pure. It restarts at once, and slower and slower a daemon that does not
-// live for a second: after 0, 10, 20, 40 ... 1000 ms. A daemon that never was ready and says why by
+// live for a second: after 0, 10, 20, 40 ... ms, up to the longest pause. A daemon that never was ready and says why by
 // its exit status takes the supervisor with it, so that a wrong option does not become a loop.
 #pragma once
 
@@ -18,7 +18,7 @@ inline constexpr int kExitNoProgram = 127;  // of the supervisor's child: the pr
 class RestartPolicy {
  public:
   static constexpr std::chrono::milliseconds kShortLife{1000};
-  static constexpr std::chrono::milliseconds kLongestPause{1000};
+  static constexpr std::chrono::milliseconds kLongestPause{1000};  // unless another is asked for
 
   enum class Fate : std::uint8_t {
     kRestart,  // after `pause`
@@ -31,6 +31,9 @@ class RestartPolicy {
     int exit_status = 0;
   };
 
+  explicit RestartPolicy(std::chrono::milliseconds longest_pause = kLongestPause) noexcept
+      : longest_pause_(longest_pause) {}
+
   /// The daemon said that it serves.
   void was_ready() noexcept { ever_ready_ = true; }
   /// It has served for kShortLife.
@@ -41,6 +44,7 @@ class RestartPolicy {
  private:
   [[nodiscard]] Decision restart(std::chrono::milliseconds lived) noexcept;
 
+  std::chrono::milliseconds longest_pause_;
   bool ever_ready_ = false;
   std::chrono::milliseconds next_pause_{0};
 };

@@ -53,7 +53,7 @@ Expected<platform::Descriptor> take_signals() {
 class Supervisor {
  public:
   Supervisor(boost::asio::io_context& context, Timers& timers, ChildProgram program,
-             platform::Descriptor listener, platform::Descriptor signals)
+             platform::Descriptor listener, platform::Descriptor signals, RestartPolicy policy)
       : context_(context),
         program_(std::move(program)),
         own_manager_(context, timers),
@@ -61,7 +61,8 @@ class Supervisor {
         signals_(context, std::move(signals)),
         pause_(timers),
         patience_(timers),
-        steady_(timers) {}
+        steady_(timers),
+        policy_(policy) {}
 
   Expected<int> run(InheritedDescriptors inherited) {
     if (!messages_ || !signals_) return Error(Errc::kSystem, "the event loop refuses a descriptor");
@@ -252,7 +253,7 @@ Expected<int> supervise(const SupervisorOptions& options) {
   if (!timers) return timers.error();
   const auto socket = program.notify_socket;
   Supervisor supervisor(context, **timers, std::move(program), std::move(*listener),
-                        std::move(*signals));
+                        std::move(*signals), RestartPolicy(options.longest_pause));
   auto status = supervisor.run(std::move(*inherited));
   ::unlink(socket.c_str());
   return status;

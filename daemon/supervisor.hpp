@@ -9,17 +9,21 @@
 // daemon serves on, for as long as it lives.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include <allot/expected.hpp>
 
+#include "daemon/restart_policy.hpp"
+
 namespace allot::daemon {
 
 struct SupervisorOptions {
   std::filesystem::path runtime_dir;
   std::vector<std::string> arguments;  // as they were given, with the program's name
+  std::chrono::milliseconds longest_pause = RestartPolicy::kLongestPause;  // before a restart
 };
 
 /// Keeps a daemon running until SIGTERM or SIGINT, or until it ends on purpose. The exit status for

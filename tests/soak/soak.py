@@ -77,7 +77,7 @@ class Counts:
 
 
 class Clients:
-    """As many as there are places; who ends is replaced by one who has never lived."""
+    """As many as there are places; who ends is replaced at once by one who has never lived."""
 
     def __init__(self, program, count, environment, counts):
         self.program, self.environment, self.counts = program, environment, counts
@@ -85,12 +85,15 @@ class Clients:
         os.ftruncate(self.owners, MOST_LIVES)
         self.is_dead = mmap.mmap(self.owners, MOST_LIVES)
         self.life_at = [0] * count
-        self.processes = [self.start(place) for place in range(count)]
+        self.processes = [None] * count
+        self.ending = []  # what they have written is still to be read
+        for place in range(count):
+            self.start(place)
 
     def start(self, place):
         self.counts.lives += 1
         self.life_at[place] = self.counts.lives
-        return subprocess.Popen(
+        self.processes[place] = subprocess.Popen(
             [self.program, "--owners", str(self.owners), str(self.counts.lives), str(place)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
             env=self.environment, pass_fds=[self.owners])
@@ -102,11 +105,10 @@ class Clients:
         self.replace(place)
 
     def replace(self, place):
-        self.end_of(place)
-        self.processes[place] = self.start(place)
+        self.ending.append(self.processes[place])
+        self.start(place)
 
-    def end_of(self, place):
-        process = self.processes[place]
+    def end_of(self, process):
         process.stdin.close()
         for line in process.stdout:
             self.counts.add_round(line)
@@ -115,26 +117,32 @@ class Clients:
             self.counts.ended_badly += 1
 
     def read_rounds(self, timeout_s):
-        place_of = {process.stdout: place for place, process in enumerate(self.processes)}
-        ready, _, _ = select.select(list(place_of), [], [], timeout_s)
+        process_of = {process.stdout: process for process in self.processes + self.ending}
+        ready, _, _ = select.select(list(process_of), [], [], timeout_s)
         for output in ready:
             line = output.readline()
             if line.endswith("\n"):
                 self.counts.add_round(line)
+                continue
+            process = process_of[output]
+            if process in self.ending:
+                self.ending.remove(process)
             else:  # it ended by itself
-                self.is_dead[self.life_at[place_of[output]]] = 1
-                self.replace(place_of[output])
+                place = self.processes.index(process)
+                self.is_dead[self.life_at[place]] = 1
+                self.start(place)
+            self.end_of(process)
 
     def end(self):
         for process in self.processes:
             process.stdin.close()
-        for place in range(len(self.processes)):
-            self.end_of(place)
+        for process in self.processes + self.ending:
+            self.end_of(process)
 
 
 def start_daemon(allotd, directory):
-    return subprocess.Popen([allotd, "--supervise", "--runtime-dir", directory,
-                             "--log-level", "error"], stderr=subprocess.DEVNULL)
+    return subprocess.Popen([allotd, "--supervise", "--longest-pause", "0",
+                             "--runtime-dir", directory, "--log-level", "error"], stderr=subprocess.DEVNULL)
 
 
 def daemon_pid(directory):

@@ -35,6 +35,13 @@ TEST(RestartPolicy, RestartsAtOnceAndThenSlowerUntilItIsSteady) {
   EXPECT_THAT(pauses(policy, 3), testing::ElementsAre(0, 10, 20));
 }
 
+TEST(RestartPolicy, WaitsNoLongerThanItIsAskedTo) {
+  RestartPolicy policy{milliseconds(25)};
+  EXPECT_THAT(pauses(policy, 5), testing::ElementsAre(0, 10, 20, 25, 25));
+  RestartPolicy at_once{milliseconds(0)};
+  EXPECT_THAT(pauses(at_once, 3), testing::ElementsAre(0, 0, 0));
+}
+
 TEST(RestartPolicy, EndsWithADaemonThatNeverWasReadyAndSaysWhy) {
   for (const int status : {1, 2}) {
     RestartPolicy policy;
